@@ -1,0 +1,1 @@
+"""The description of the HTTP interface, for programs (OpenAPI) and for people (/docs)."""

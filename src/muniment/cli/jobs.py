@@ -1,0 +1,57 @@
+"""`muniment jobs`: what runs, what waits and what failed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from muniment.cli.runtime import (
+    console,
+    one_sentence_errors,
+    open_database,
+    print_json,
+    ready_installation,
+    run,
+    scope_of_command,
+)
+from muniment.jobs import Job, list_jobs
+from muniment.settings import Settings
+
+app = typer.Typer(help="Show the jobs of the organization.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_newest(
+    status: Annotated[str | None, typer.Option(help="Only jobs of this status.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Most jobs to show.")] = 20,
+    organization: Annotated[
+        str | None, typer.Option(help="Organization, when there are several.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
+) -> None:
+    """List jobs, newest first."""
+    settings = Settings()
+    with one_sentence_errors():
+        found = run(_list(settings, status, limit, organization))
+    if json:
+        print_json(found)
+        return
+    table = Table("job", "kind", "lane", "status", "progress", "queued", "error")
+    for job in found:
+        progress = f"{job.progress.done}/{job.progress.total or '?'} {job.progress.unit or ''}"
+        error = job.error.detail if job.error is not None else ""
+        queued = f"{job.queued_at:%Y-%m-%d %H:%M:%S}"
+        table.add_row(str(job.id), job.kind, job.lane, job.status, progress, queued, error)
+    console.print(table)
+
+
+async def _list(
+    settings: Settings, status: str | None, limit: int, organization: str | None
+) -> list[Job]:
+    with ready_installation(settings) as target:
+        async with open_database(target, settings) as database:
+            scope = await scope_of_command(database, organization)
+            async with database.unit_of_work(scope, read_only=True) as work:
+                return await list_jobs(work, status=status, limit=limit)

@@ -1,0 +1,122 @@
+"""`muniment search`: ranked passages with where they stand."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import httpx
+import msgspec
+import typer
+from rich.markup import escape
+
+from muniment.cli.runtime import (
+    console,
+    one_sentence_errors,
+    open_database,
+    print_json,
+    ready_installation,
+    run,
+    scope_of_command,
+)
+from muniment.db import Database, TenantScope
+from muniment.documents.embedding import Embedder
+from muniment.errors import MunimentError
+from muniment.search.schemas import SearchMode, SearchRequest, SearchResponse
+from muniment.search.search import search as search_passages
+from muniment.services import load_embedder, search_index
+from muniment.settings import Settings
+
+
+class RemoteFailed(MunimentError):
+    """The remote Muniment did not answer."""
+
+    code = "remote_failed"
+    title = "Remote failed"
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    mode: Annotated[
+        SearchMode, typer.Option(help="By words, by meaning, or both.")
+    ] = SearchMode.HYBRID,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Most passages to show.")] = 5,
+    organization: Annotated[
+        str | None, typer.Option(help="Organization, when there are several.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
+) -> None:
+    """Search, and print the best passages with title, page or heading, and link."""
+    settings = Settings()
+    request = SearchRequest(query=query, mode=mode, limit=limit)
+    with one_sentence_errors():
+        if settings.url is not None:
+            response = search_remotely(settings, request)
+        else:
+            response = run(_search_locally(settings, request, organization))
+    if json:
+        print_json(response)
+    else:
+        print_response(response)
+
+
+def search_remotely(settings: Settings, request: SearchRequest) -> SearchResponse:
+    """Ask the Muniment at MUNIMENT_URL.
+
+    Raises:
+        RemoteFailed: it could not be reached, or answered with an error.
+    """
+    try:
+        answer = httpx.post(
+            f"{settings.url}/v1/search",
+            content=msgspec.json.encode(request),
+            headers={
+                "Authorization": f"Bearer {settings.api_key or ''}",
+                "Content-Type": "application/json",
+            },
+            timeout=30,
+        )
+    except httpx.HTTPError as error:
+        raise RemoteFailed(f"{settings.url} cannot be reached: {error}") from error
+    if not answer.is_success:
+        raise RemoteFailed(f"{settings.url} answered: {_detail(answer)}")
+    return msgspec.json.decode(answer.content, type=SearchResponse)
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        problem: dict[str, Any] = answer.json()
+        return str(problem.get("detail") or problem)
+    except ValueError:
+        return f"status {answer.status_code}"
+
+
+async def _search_locally(
+    settings: Settings, request: SearchRequest, organization: str | None
+) -> SearchResponse:
+    with ready_installation(settings) as target, load_embedder(settings) as embedder:
+        async with open_database(target, settings) as database:
+            scope = await scope_of_command(database, organization)
+            return await search_in(database, scope, embedder, request)
+
+
+async def search_in(
+    database: Database, scope: TenantScope, embedder: Embedder, request: SearchRequest
+) -> SearchResponse:
+    """Search the local installation."""
+    return await search_passages(database, scope, embedder, search_index(), request)
+
+
+def print_response(response: SearchResponse) -> None:
+    """Print ranked passages for people."""
+    if not response.results:
+        console.print("Nothing was found.")
+    for rank, result in enumerate(response.results, start=1):
+        place = " > ".join(result.heading_path)
+        if result.page is not None:
+            place = f"page {result.page}" + (f", {place}" if place else "")
+        title = escape(result.title) + (f" [dim]({escape(place)})[/]" if place else "")
+        console.print(f"[bold]{rank}. {title}[/]", highlight=False, soft_wrap=True)
+        text = " ".join(result.text.split())
+        console.print(f"   {escape(text[:300])}{'…' if len(text) > 300 else ''}", highlight=False)
+        if result.url:
+            console.print(f"   [blue]{escape(result.url)}[/]", highlight=False, soft_wrap=True)

@@ -1,0 +1,49 @@
+"""The tenant as a type: who asks, and for which organization."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+import uuid_utils.compat
+
+OrgId = NewType("OrgId", UUID)
+WorkspaceId = NewType("WorkspaceId", UUID)
+
+
+class Role(StrEnum):
+    """What a member or key may do in an organization, from least to most."""
+
+    VIEWER = "viewer"
+    EDITOR = "editor"
+    ADMIN = "admin"
+    OWNER = "owner"
+
+    def covers(self, needed: Role) -> bool:
+        """Tell whether this role includes everything that `needed` allows."""
+        order = list(Role)
+        return order.index(self) >= order.index(needed)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantScope:
+    """The organization on whose behalf a transaction runs.
+
+    Only the authentication boundary (`tenancy.authentication`) and the worker (`jobs`)
+    mint one; a test keeps it so. Every query of a room takes a scope through its unit of
+    work, so nothing can forget it or default it.
+    """
+
+    org_id: OrgId
+    workspace_id: WorkspaceId | None
+    """Set when the caller is limited to one workspace."""
+    actor: str
+    """Who acts, for the audit log and log lines: ``api_key:…``, ``job:…``, ``cli``."""
+    role: Role
+
+
+def new_id() -> UUID:
+    """Return a fresh UUIDv7 (RFC 9562): ids sort by creation time."""
+    return uuid_utils.compat.uuid7()

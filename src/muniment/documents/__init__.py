@@ -1,0 +1,1 @@
+"""Blobs, import, conversion, chunks and embeddings of documents."""

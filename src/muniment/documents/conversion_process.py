@@ -1,0 +1,141 @@
+"""The process in which files are read: it may be killed at any moment, and nothing is lost.
+
+Run as `python -m muniment.documents.conversion_process`; frames of conversion_wire.py come in on
+standard input and go out on standard output, one reply for each file.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import BinaryIO
+
+from muniment.documents.chunk import Chunker
+from muniment.documents.conversion import (
+    SPOOLED_CHUNKS,
+    SPOOLED_TEXT,
+    Conversion,
+    ConversionItem,
+    append_chunks,
+)
+from muniment.documents.conversion_wire import (
+    LENGTH_BYTES,
+    Converted,
+    Failed,
+    Ready,
+    Reply,
+    Setup,
+    batch_decoder,
+    frame,
+    setup_decoder,
+)
+from muniment.documents.convert_errors import (
+    ConversionError,
+    ConversionMemory,
+    FileUnreadable,
+    MalformedDocument,
+)
+from muniment.documents.extract import extract
+from muniment.documents.token_count import TokenCounter
+
+# The parent kills at the deadline; if the parent is dead, the kernel does, this much later.
+_ORPHAN_GRACE = 10.0
+
+
+class FileReader:
+    """Converts and chunks one file at a time."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._chunker = Chunker(TokenCounter.from_file(setup.tokenizer), setup.token_budget)
+
+    def read(self, item: ConversionItem) -> Reply:
+        """Return the conversion of a file, or why there is none."""
+        try:
+            return Converted(self._convert(item))
+        except ConversionError as error:
+            return Failed(error.code, error.detail)
+        except OSError as error:
+            return Failed(FileUnreadable.code, f"The file cannot be read: {error.strerror}.")
+        except MemoryError:
+            return Failed(ConversionMemory.code, ConversionMemory().detail)
+        except RecursionError:
+            return Failed(MalformedDocument.code, "The document is nested too deeply.")
+        except Exception as error:  # noqa: BLE001 - the edge of the process: one file may not end it
+            kind = type(error).__name__
+            return Failed(ConversionError.code, f"The document cannot be read ({kind}: {error}).")
+
+    def _convert(self, item: ConversionItem) -> Conversion:
+        extracted = extract(item, self._setup.limits)
+        chunks = self._chunker.chunk(
+            extracted.text,
+            title=extracted.title,
+            pages=extracted.pages,
+            markdown=extracted.markdown,
+        )
+        conversion = Conversion(
+            title=extracted.title,
+            media_type=extracted.media_type,
+            metadata=extracted.metadata,
+            warnings=extracted.warnings,
+            pages=extracted.pages,
+            text_length=len(extracted.text),
+            text_hash=extracted.text_hash,
+            chunk_count=len(chunks),
+        )
+        if len(extracted.text) <= self._setup.inline_bytes:
+            conversion.inline_text = extracted.text
+            conversion.inline_chunks = chunks
+        else:
+            folder = Path(tempfile.mkdtemp(dir=self._setup.spool))
+            (folder / SPOOLED_TEXT).write_text(extracted.text, encoding="utf-8", newline="")
+            append_chunks(folder / SPOOLED_CHUNKS, chunks)
+            conversion.spool = str(folder)
+        return conversion
+
+
+def _read_frame(stream: BinaryIO) -> bytes:
+    prefix = stream.read(LENGTH_BYTES)
+    if len(prefix) < LENGTH_BYTES:
+        raise EOFError
+    return stream.read(int.from_bytes(prefix, "big"))
+
+
+def _private_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Take standard input and output for frames; what libraries print goes nowhere."""
+    requests = os.fdopen(os.dup(0), "rb")
+    replies = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+    return requests, replies
+
+
+def main() -> None:
+    """Serve batches until standard input ends."""
+    # SIGALRM ends the process even inside native code, and an orphan with it.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    requests, replies = _private_streams()
+    try:
+        setup = setup_decoder.decode(_read_frame(requests))
+        reader = FileReader(setup)
+        replies.write(frame(Ready()))
+        replies.flush()
+        while True:
+            for item in batch_decoder.decode(_read_frame(requests)).items:
+                signal.setitimer(signal.ITIMER_REAL, setup.deadline + _ORPHAN_GRACE)
+                replies.write(frame(reader.read(item)))
+                replies.flush()
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    except (EOFError, BrokenPipeError):
+        # The converter is gone or wants no more of this process. What is left in the buffers has
+        # no reader, so nothing is flushed.
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""Job handlers of the documents: conversion and embedding, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+
+from muniment.db import UnitOfWork
+from muniment.documents.blobs import BlobStore
+from muniment.documents.conversion_batch import ConversionBatch
+from muniment.documents.convert import Converter
+from muniment.documents.embedding import Embedder
+from muniment.documents.embedding_batch import EmbeddingBatch
+from muniment.documents.search_index import SearchIndex
+from muniment.jobs import Lane, RunningJob, enqueue, enqueue_many, task
+
+BATCH_DOCUMENTS = 32
+BATCH_BYTES = 2 * 1024 * 1024
+
+
+class DocumentsPayload(msgspec.Struct, frozen=True):
+    """The documents that a job works on."""
+
+    document_ids: list[UUID]
+
+
+@task(kind="documents.convert", lane=Lane.CONVERT, deadline=timedelta(minutes=30), max_attempts=5)
+async def convert_documents(job: RunningJob, payload: DocumentsPayload) -> None:
+    """Convert documents and make them searchable by their words; then have them embedded."""
+    await ConversionBatch(
+        job,
+        job.resource(Converter),
+        job.resource(BlobStore),
+        job.resource(SearchIndex),  # type: ignore[type-abstract]
+        enqueue_embedding,
+    ).run(payload.document_ids)
+
+
+@task(kind="documents.embed", lane=Lane.EMBED, deadline=timedelta(hours=1), max_attempts=5)
+async def embed_documents(job: RunningJob, payload: DocumentsPayload) -> None:
+    """Give the passages of documents their vectors."""
+    await EmbeddingBatch(
+        job,
+        job.resource(Embedder),
+        job.resource(SearchIndex),  # type: ignore[type-abstract]
+        payload.document_ids,
+    ).run()
+
+
+async def enqueue_embedding(work: UnitOfWork, document_ids: list[UUID]) -> None:
+    """Enqueue the embedding of documents that became searchable."""
+    await enqueue(work, embed_documents, DocumentsPayload(document_ids))
+
+
+async def enqueue_conversion(work: UnitOfWork, documents: Sequence[tuple[UUID, int]]) -> None:
+    """Enqueue the conversion of documents (id, size in bytes), in batches of bounded size."""
+    payloads = [DocumentsPayload(batch) for batch in _batches(documents)]
+    if payloads:
+        await enqueue_many(work, convert_documents, payloads)
+
+
+def _batches(documents: Iterable[tuple[UUID, int]]) -> Iterator[list[UUID]]:
+    """Cut into batches, so that a large file keeps few small ones waiting."""
+    batch: list[UUID] = []
+    size = 0
+    for document_id, size_bytes in sorted(documents, key=lambda document: document[1]):
+        if batch and (len(batch) == BATCH_DOCUMENTS or size + size_bytes > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(document_id)
+        size += size_bytes
+    if batch:
+        yield batch
+
+
+tasks = [convert_documents, embed_documents]

@@ -1,0 +1,272 @@
+"""The worker: several lanes in one process, each attempt watched until its end is recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import msgspec
+import structlog
+
+from muniment.db import Database, Role, TenantScope, new_id
+from muniment.errors import MunimentError
+from muniment.jobs.claim import Claim, claim_jobs
+from muniment.jobs.errors import DeadlineExceeded, InvalidPayload, JobLost, UnknownKind
+from muniment.jobs.lane_runner import LaneRunner
+from muniment.jobs.outcome import (
+    Finished,
+    Ledger,
+    Outcome,
+    failed_attempt,
+    released,
+)
+from muniment.jobs.presence import Presence
+from muniment.jobs.progress import ProgressWriter
+from muniment.jobs.running_job import RunningJob
+from muniment.jobs.take_over import TakeOver
+from muniment.jobs.task import Backoff, Lane, Task, tasks_by_kind
+
+_log = structlog.get_logger(__name__)
+
+_UNWIND_SECONDS = 5.0
+"""How long a job that was told to stop may take to do so."""
+
+
+class _Stop(Enum):
+    """Why a running job was told to stop."""
+
+    DEADLINE = "deadline"
+    LOST = "lost"
+    SHUTDOWN = "shutdown"
+
+
+class _Attempt:
+    """A job that runs here."""
+
+    __slots__ = ("claim", "job", "reason", "runner", "started", "task", "timer")
+
+    def __init__(self, claim: Claim, job: RunningJob, runner: LaneRunner) -> None:
+        self.claim = claim
+        self.job = job
+        self.runner = runner
+        self.started = monotonic()
+        self.reason: _Stop | None = None
+        self.task: asyncio.Task[None]
+        self.timer: asyncio.TimerHandle
+
+
+class Worker:
+    """Claims jobs, runs their handlers under the job's organization and records how they end."""
+
+    def __init__(
+        self,
+        database: Database,
+        tasks: Sequence[Task[Any]],
+        resources: Mapping[type[Any], Any],
+        lanes: Mapping[Lane, int],
+        *,
+        grace: float = 20.0,
+    ) -> None:
+        """Serve `lanes`, each with its number of concurrent jobs.
+
+        `resources` are what handlers ask for with `RunningJob.resource`. `grace` is how many
+        seconds running jobs may take to finish when the worker is told to stop.
+        """
+        self.worker_id = new_id()
+        self._database = database
+        self._tasks = tasks_by_kind(tasks)
+        self._resources = resources
+        self._grace = grace
+        self._attempts: dict[int, _Attempt] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._ledger = Ledger(database, self.worker_id)
+        self._progress = ProgressWriter(database, self.worker_id)
+        self._presence = Presence(
+            database.dsn, self.worker_id, on_work=self._announce, on_connected=self._announce_all
+        )
+        self._take_over = TakeOver(database, self.worker_id, self._presence)
+        self._lanes = {
+            lane: LaneRunner(
+                lane,
+                concurrency,
+                claim=partial(claim_jobs, database, self.worker_id),
+                start=self._start,
+                presence=self._presence,
+                ledger=self._ledger,
+            )
+            for lane, concurrency in lanes.items()
+        }
+
+    async def run(self, stop: asyncio.Event, *, at_once: asyncio.Event | None = None) -> None:
+        """Work until `stop` is set, then let running jobs finish and give back the rest.
+
+        Jobs that are not done within the grace period, or when `at_once` is set, are
+        cancelled and queued again without counting the attempt. Survives the loss of the
+        database; returns when everything is recorded.
+        """
+        async with asyncio.TaskGroup() as group:
+            background = [
+                group.create_task(self._presence.keep()),
+                group.create_task(self._take_over.watch()),
+                group.create_task(self._take_over.beat(self._held, self._forget)),
+                group.create_task(self._ledger.write_forever()),
+                group.create_task(self._progress.write_forever()),
+            ]
+            lanes = [group.create_task(runner.run()) for runner in self._lanes.values()]
+            try:
+                await stop.wait()
+                for runner in self._lanes.values():
+                    runner.stop()
+                await asyncio.wait(lanes)
+                await self._drain(at_once or asyncio.Event())
+                await _at_most(self._ledger.settled(), 10.0)
+            finally:
+                for attempt in list(self._attempts.values()):
+                    self._stop(attempt, _Stop.SHUTDOWN)
+                for each in background:
+                    each.cancel()
+
+    def _announce(self, lane: str) -> None:
+        for runner in self._lanes.values():
+            if runner.lane.value == lane:
+                runner.announce()
+
+    def _announce_all(self) -> None:
+        for runner in self._lanes.values():
+            runner.announce()
+
+    def _held(self) -> set[int]:
+        return set(self._attempts)
+
+    def _forget(self, queue_ids: set[int]) -> None:
+        for queue_id in queue_ids:
+            attempt = self._attempts.get(queue_id)
+            if attempt is not None:
+                self._stop(attempt, _Stop.LOST)
+
+    def _start(self, claim: Claim) -> None:
+        previous = self._attempts.get(claim.queue_id)
+        if previous is not None:
+            # It was taken from us and came back before we had noticed.
+            self._stop(previous, _Stop.LOST)
+            self._leave(previous)
+        # The job's organization is the scope of all that its handler does.
+        scope = TenantScope(claim.org_id, claim.workspace_id, f"job:{claim.job_id}", Role.OWNER)
+        job = RunningJob(
+            claim,
+            scope,
+            self.worker_id,
+            database=self._database,
+            resources=self._resources,
+            on_progress=self._progress.note,
+        )
+        attempt = _Attempt(claim, job, self._lanes[claim.lane])
+        self._attempts[claim.queue_id] = attempt
+        self._idle.clear()
+        loop = asyncio.get_running_loop()
+        attempt.task = loop.create_task(self._handle(attempt))
+        attempt.timer = loop.call_later(
+            claim.deadline.total_seconds(), self._stop, attempt, _Stop.DEADLINE
+        )
+        attempt.task.add_done_callback(partial(self._ended, attempt))
+
+    async def _handle(self, attempt: _Attempt) -> None:
+        claim = attempt.claim
+        task = self._tasks.get(claim.kind)
+        if task is None:
+            raise UnknownKind(f"This worker knows no jobs of the kind {claim.kind!r}.")
+        try:
+            payload = msgspec.convert(claim.payload, task.payload_type)
+        except msgspec.ValidationError as error:
+            raise InvalidPayload(f"The payload does not fit {claim.kind!r}: {error}") from error
+        # Each attempt is an asyncio task, so what is bound here ends with it.
+        structlog.contextvars.bind_contextvars(
+            job_id=str(claim.job_id), org_id=str(claim.org_id), kind=claim.kind
+        )
+        await task.handler(attempt.job, payload)
+
+    def _stop(self, attempt: _Attempt, reason: _Stop) -> None:
+        if attempt.reason is not None or attempt.task.done():
+            return
+        attempt.reason = reason
+        attempt.job.cancelled = True
+        attempt.timer.cancel()
+        attempt.timer = asyncio.get_running_loop().call_later(
+            _UNWIND_SECONDS, self._abandon, attempt
+        )
+        attempt.task.cancel()
+
+    def _abandon(self, attempt: _Attempt) -> None:
+        """Free the slot of a job that does not stop; it can commit nothing any more."""
+        _log.error("job does not stop", job_id=str(attempt.claim.job_id), kind=attempt.claim.kind)
+        if self._leave(attempt):
+            self._record(attempt, None)
+
+    def _ended(self, attempt: _Attempt, task: asyncio.Task[None]) -> None:
+        attempt.timer.cancel()
+        failure = None if task.cancelled() else task.exception()
+        if self._leave(attempt):
+            self._record(attempt, task)
+        elif failure is not None:
+            _log.warning("abandoned job ended", job_id=str(attempt.claim.job_id), exc_info=failure)
+
+    def _leave(self, attempt: _Attempt) -> bool:
+        """Take the attempt off the books; return whether it was still on them."""
+        if self._attempts.get(attempt.claim.queue_id) is not attempt:
+            return False
+        del self._attempts[attempt.claim.queue_id]
+        attempt.runner.ended(monotonic() - attempt.started)
+        if not self._attempts:
+            self._idle.set()
+        return True
+
+    def _record(self, attempt: _Attempt, task: asyncio.Task[None] | None) -> None:
+        outcome = self._outcome(attempt, task)
+        if outcome is not None:
+            self._ledger.add(outcome)
+
+    def _outcome(self, attempt: _Attempt, task: asyncio.Task[None] | None) -> Outcome | None:
+        claim, progress = attempt.claim, attempt.job.reported
+        failure = task.exception() if task is not None and not task.cancelled() else None
+        if task is not None and not task.cancelled() and failure is None:
+            return Finished(claim, "succeeded", progress)
+        if attempt.reason is _Stop.LOST or isinstance(failure, JobLost):
+            return None
+        if attempt.reason is _Stop.SHUTDOWN:
+            return released(claim)
+        if attempt.reason is _Stop.DEADLINE:
+            failure = DeadlineExceeded(f"The job ran longer than {claim.deadline}.")
+        elif failure is None:
+            failure = MunimentError("The job cancelled itself.")
+        elif not isinstance(failure, Exception):
+            raise failure
+        kind = self._tasks.get(claim.kind)
+        if not isinstance(failure, MunimentError):
+            _log.error("job failed", job_id=str(claim.job_id), kind=claim.kind, exc_info=failure)
+        return failed_attempt(claim, failure, kind.backoff if kind else Backoff(), progress)
+
+    async def _drain(self, at_once: asyncio.Event) -> None:
+        idle = asyncio.create_task(self._idle.wait())
+        hurry = asyncio.create_task(at_once.wait())
+        try:
+            await asyncio.wait(
+                (idle, hurry), timeout=self._grace, return_when=asyncio.FIRST_COMPLETED
+            )
+            for attempt in list(self._attempts.values()):
+                self._stop(attempt, _Stop.SHUTDOWN)
+            await asyncio.wait((idle,), timeout=_UNWIND_SECONDS + 1)
+        finally:
+            idle.cancel()
+            hurry.cancel()
+
+
+async def _at_most(waiting: Any, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(waiting, seconds)
+    except TimeoutError:
+        _log.error("not everything was recorded; another worker will run those jobs again")

@@ -1,0 +1,1 @@
+"""Logs, metrics, request records and health: how one sees what a process is doing."""

@@ -1,0 +1,23 @@
+"""What the health endpoints report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from muniment.errors import ServiceUnavailable
+
+
+class NotReady(ServiceUnavailable):
+    """This process cannot serve requests yet; see the failed checks."""
+
+    code = "not_ready"
+
+    def __init__(self, checks: list[dict[str, Any]]) -> None:
+        """Take every check that was made, the failed ones and the others."""
+        failed = [check for check in checks if not check["ok"]]
+        super().__init__(
+            " ".join(check["detail"] for check in failed),
+            errors=[{"check": check["name"], "detail": check["detail"]} for check in failed],
+            retry_after=5,
+        )
+        self.checks = checks

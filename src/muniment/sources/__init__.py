@@ -1,0 +1,1 @@
+"""Connectors and the engine that keeps documents in step with their sources."""

@@ -1,0 +1,59 @@
+"""What can go wrong with sources and the items they hold."""
+
+from __future__ import annotations
+
+from muniment.errors import MunimentError, NotFound
+
+
+class SourceNotFound(NotFound):
+    """There is no such source in your organization."""
+
+    code = "source_not_found"
+
+
+class FolderNotFound(MunimentError):
+    """The folder does not exist."""
+
+    code = "folder_not_found"
+    status = 422
+    title = "Folder not found"
+
+
+class FolderUnreadable(MunimentError):
+    """The folder cannot be listed."""
+
+    code = "folder_unreadable"
+    status = 422
+    title = "Folder unreadable"
+
+
+class FileUnreadable(MunimentError):
+    """The file cannot be read."""
+
+    code = "file_unreadable"
+    status = 422
+    title = "File unreadable"
+
+
+class FileVanished(MunimentError):
+    """The file was deleted before it could be read."""
+
+    code = "file_vanished"
+    status = 422
+    title = "File vanished"
+
+
+class FileTooLarge(MunimentError):
+    """The file is larger than what is imported."""
+
+    code = "file_too_large"
+    status = 413
+    title = "File too large"
+
+
+class NotAFile(MunimentError):
+    """This is not a regular file (a socket, a pipe or a device)."""
+
+    code = "not_a_file"
+    status = 422
+    title = "Not a file"

@@ -1,0 +1,63 @@
+"""Job handlers of the sources."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+
+from muniment.db import UnitOfWork, load_statements, new_id
+from muniment.documents.blobs import BlobStore
+from muniment.documents.importing import Source
+from muniment.documents.search_index import SearchIndex
+from muniment.jobs import JobId, Lane, PermanentFailure, RunningJob, enqueue, task
+from muniment.settings import Settings
+from muniment.sources.errors import FolderNotFound, FolderUnreadable
+from muniment.sources.library import get_folder
+from muniment.sources.sync import FolderSync
+
+statements = load_statements("muniment.sources")
+
+
+class SyncPayload(msgspec.Struct, frozen=True):
+    """Which run of which source."""
+
+    source_id: UUID
+    run_id: UUID
+
+
+@task(kind="sources.sync", lane=Lane.FAST, deadline=timedelta(hours=6), max_attempts=5)
+async def sync_source(job: RunningJob, payload: SyncPayload) -> None:
+    """Bring the documents of a source in step with it."""
+    async with job.unit_of_work() as work:
+        source, folder = await get_folder(work, payload.source_id)
+    sync = FolderSync(
+        job,
+        source,
+        folder,
+        payload.run_id,
+        job.resource(BlobStore),
+        job.resource(SearchIndex),  # type: ignore[type-abstract]
+        job.resource(Settings).max_upload_bytes,
+    )
+    try:
+        await sync.run()
+    except (FolderNotFound, FolderUnreadable) as error:
+        raise PermanentFailure(error.detail) from error
+
+
+async def start_sync(work: UnitOfWork, source: Source) -> tuple[UUID, JobId]:
+    """Begin a sync run of a source in this transaction; return the run and its job."""
+    run_id = new_id()
+    await statements.insert_run(work, run_id=run_id, source_id=source.source_id)
+    job_id = await enqueue(
+        work,
+        sync_source,
+        SyncPayload(source.source_id, run_id),
+        dedupe_key=f"sync:{source.source_id}:{run_id}",
+    )
+    return run_id, job_id
+
+
+tasks = [sync_source]

@@ -1,0 +1,1 @@
+"""Organizations, workspaces, API keys, and the boundary that says who is asking."""

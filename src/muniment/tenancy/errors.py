@@ -1,0 +1,41 @@
+"""Why somebody is not let in."""
+
+from __future__ import annotations
+
+from muniment.errors import MunimentError, NotFound
+
+
+class MissingCredentials(MunimentError):
+    """Send an API key: `Authorization: Bearer mun_…`."""
+
+    code = "missing_credentials"
+    status = 401
+    title = "Unauthorized"
+
+
+class InvalidCredentials(MunimentError):
+    """This API key is not known, was revoked, or has expired."""
+
+    code = "invalid_credentials"
+    status = 401
+    title = "Unauthorized"
+
+
+class NotAllowed(MunimentError):
+    """Your role does not allow this."""
+
+    code = "not_allowed"
+    status = 403
+    title = "Forbidden"
+
+
+class WorkspaceNotFound(NotFound):
+    """There is no such workspace in your organization."""
+
+    code = "workspace_not_found"
+
+
+class OrganizationNotFound(NotFound):
+    """There is no such organization in this installation."""
+
+    code = "organization_not_found"

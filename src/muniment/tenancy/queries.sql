@@ -1,0 +1,43 @@
+-- name: find_api_key^
+-- Find a usable key by the hash of its secret, before the organization is known.
+SELECT org_id, api_key_id, role, workspace_id, expired
+FROM api_key_by_hash(:hash);
+
+-- name: insert_organization!
+-- Create the organization of the scope.
+INSERT INTO organizations (org_id, name)
+VALUES (:org_id, :name);
+
+-- name: insert_workspace!
+-- Create a workspace; an existing one of the same name stays as it is.
+INSERT INTO workspaces (org_id, workspace_id, name)
+VALUES (:org_id, :workspace_id, :name)
+ON CONFLICT ON CONSTRAINT workspace_name_is_unique DO NOTHING;
+
+-- name: insert_api_key!
+-- Keep a new key: its hash and visible prefix, never the key.
+INSERT INTO api_keys (org_id, api_key_id, name, prefix, hash, role, workspace_id, expires_at)
+VALUES (:org_id, :api_key_id, :name, :prefix, :hash, :role, :workspace_id, :expires_at);
+
+-- name: first_organizations
+-- The two oldest organizations: none, the only one, or a sign that there are several.
+SELECT org_id, name FROM organizations ORDER BY org_id LIMIT 2;
+
+-- name: organizations_named
+-- Organizations of this name or id, for the operator's `--organization`.
+SELECT org_id, name FROM organizations
+WHERE name = :wanted OR org_id::text = :wanted
+ORDER BY org_id
+LIMIT 2;
+
+-- name: lock_first_start!
+-- Let one process at a time decide whether this is the first start.
+SELECT pg_advisory_xact_lock(7240003);
+
+-- name: oldest_workspace^
+-- The workspace that is meant when none is named.
+SELECT workspace_id, name FROM workspaces ORDER BY workspace_id LIMIT 1;
+
+-- name: workspace_by_id^
+-- One workspace of the organization.
+SELECT workspace_id, name FROM workspaces WHERE workspace_id = :workspace_id;

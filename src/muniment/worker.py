@@ -1,0 +1,113 @@
+"""The worker process: what the rooms' job handlers work with, and its orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import uvloop
+
+from muniment.db.errors import MigrationsPending
+from muniment.db.installation import Installation, installation, schema_revision, upgrade
+from muniment.documents.blobs import BlobStore
+from muniment.documents.convert import Converter, Limits
+from muniment.documents.embedding import Embedder
+from muniment.documents.search_index import SearchIndex
+from muniment.documents.tasks import tasks as document_tasks
+from muniment.jobs import Lane, Worker
+from muniment.observability.logging import configure_logging
+from muniment.services import load_embedder, open_blobs, search_index
+from muniment.settings import Settings
+from muniment.sources.tasks import tasks as source_tasks
+
+TASKS = [*source_tasks, *document_tasks]
+"""Every kind of job that a worker can do."""
+
+_NICENESS = 5
+"""A worker gives way to the API beside it: people wait for searches, nobody for a batch."""
+
+
+def run_worker(settings: Settings, lanes: Sequence[Lane]) -> None:
+    """Serve lanes until SIGINT or SIGTERM; a second signal does not wait for running jobs.
+
+    Raises:
+        MigrationsPending: the schema of an external database is older than this version.
+    """
+    configure_logging(settings.log_format, settings.log_level)
+    with contextlib.suppress(OSError):
+        os.nice(_NICENESS)
+    with installation(settings) as target:
+        current, expected = schema_revision(target)
+        if current != expected and not target.embedded:
+            raise MigrationsPending
+        if current != expected:
+            upgrade(target)
+        uvloop.run(_serve(settings, target, lanes))
+
+
+async def _serve(settings: Settings, target: Installation, lanes: Sequence[Lane]) -> None:
+    stop, at_once = _stopped_by_signal()
+    timeout = settings.worker_statement_timeout
+    async with (
+        target.open(settings, statement_timeout=timeout) as database,
+        resources(settings) as available,
+    ):
+        worker = Worker(database, TASKS, available, _concurrency(settings, lanes))
+        await worker.run(stop, at_once=at_once)
+
+
+@asynccontextmanager
+async def resources(settings: Settings) -> AsyncIterator[Mapping[type[Any], Any]]:
+    """Open what job handlers ask for by type."""
+    async with AsyncExitStack() as stack:
+        embedder = stack.enter_context(await asyncio.to_thread(load_embedder, settings))
+        converter = await stack.enter_async_context(
+            Converter(
+                embedder.tokenizer_path,
+                processes=settings.convert_processes,
+                token_budget=settings.chunk_tokens,
+                deadline=settings.convert_timeout,
+                memory_mb=settings.convert_memory_mb,
+                limits=Limits(
+                    max_bytes=settings.max_upload_bytes,
+                    ocr=settings.ocr,
+                    ocr_seconds=settings.convert_timeout * 2 / 3,
+                ),
+            )
+        )
+        yield {
+            Settings: settings,
+            Embedder: embedder,
+            Converter: converter,
+            BlobStore: open_blobs(settings),
+            SearchIndex: search_index(),
+        }
+
+
+def _concurrency(settings: Settings, lanes: Sequence[Lane]) -> dict[Lane, int]:
+    configured = {
+        Lane.FAST: settings.fast_concurrency,
+        Lane.CONVERT: settings.convert_concurrency,
+        Lane.EMBED: settings.embed_concurrency,
+    }
+    return {lane: configured[lane] for lane in lanes}
+
+
+def _stopped_by_signal() -> tuple[asyncio.Event, asyncio.Event]:
+    """Return two events: the first signal sets the first, a second one the other as well."""
+    stop, at_once = asyncio.Event(), asyncio.Event()
+
+    def stopped() -> None:
+        if stop.is_set():
+            at_once.set()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped)
+    return stop, at_once

@@ -1,0 +1,1 @@
+"""Programs for working on Muniment itself; none of them is installed with it."""

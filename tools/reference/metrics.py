@@ -1,0 +1,25 @@
+"""The table of metrics in docs/operations.md."""
+
+from prometheus_client import Metric
+
+from muniment.app import create_app
+from muniment.observability.metrics import Metrics
+from muniment.settings import Settings
+from tools.reference.markdown import table
+
+
+def render() -> str:
+    """Return a table with a row for each metric of an API or a worker process, by name."""
+    found = {_exposed_name(metric): metric for metric in metrics()}
+    rows = ((f"`{name}`", found[name].type, found[name].documentation) for name in sorted(found))
+    return table(("Metric", "Type", "What it measures"), rows)
+
+
+def metrics() -> list[Metric]:
+    """Return every metric that a process of any role reports."""
+    registries = create_app(Settings()).metrics.registry, Metrics("worker").registry
+    return [metric for registry in registries for metric in registry.collect()]
+
+
+def _exposed_name(metric: Metric) -> str:
+    return f"{metric.name}_total" if metric.type == "counter" else metric.name
