@@ -12,6 +12,7 @@ BIN         := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 # Without its dependencies: the extra `ocr-headless` names them (see pyproject.toml).
 RAPIDOCR    := "rapidocr-onnxruntime; python_version < '3.13'"
+BENCHMARKS  := $(filter-out %_peer,$(basename $(notdir $(wildcard benchmarks/*.py))))
 MIGRATIONS  := $(wildcard src/muniment/db/migrations/sql/*.sql)
 
 .DEFAULT_GOAL := help
@@ -48,6 +49,7 @@ format: install-dev
 	@$(BIN)/ruff format .
 
 gates: install-dev
+	@$(BIN)/python -m tools.gates.names
 	@$(BIN)/python -m tools.gates.sizes
 	@$(BIN)/python -m tools.gates.statements
 	@$(BIN)/python -m pytest -q -n 0 tests/gates
@@ -56,8 +58,9 @@ docs: install-dev
 	@$(BIN)/python -m tools.reference.pages
 
 bench: install
-	@test -n "$(NAME)" || { echo "Say which: make bench NAME=search" >&2; exit 2; }
-	@$(BIN)/muniment bench $(NAME) $(ARGS)
+	@test -f "benchmarks/$(NAME).py" || { \
+		echo "Say which: make bench NAME=... [ARGS=--json]. There are: $(BENCHMARKS)." >&2; exit 2; }
+	@$(BIN)/python -m benchmarks.$(NAME) $(ARGS)
 
 lock: $(BIN)/python
 	@$(BIN)/python -m tools.lock

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +16,7 @@ import psycopg
 import pytest
 
 from muniment.db import Database, OrgId, Role, TenantScope, WorkspaceId, new_id
-from muniment.db.embedded import embedded_server
+from muniment.db.embedded import embedded_server, running_server
 from muniment.db.installation import Installation, upgrade
 
 TEMPLATE = "muniment_template"
@@ -29,18 +31,31 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A folder for a server's data.
+
+    Not one of pytest's: it closes those to other users whenever a run starts, and under root
+    the server is another user.
+    """
+    with tempfile.TemporaryDirectory(prefix="muniment-test-") as name:
+        yield Path(name)
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def server() -> Iterator[Installation]:
     """The run's server with a migrated template database, shared by all test processes."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    with embedded_server(shared / "server") as superuser_dsn:
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    shared = Path(tempfile.gettempdir(), f"muniment-run-{run}")
+    shared.mkdir(exist_ok=True)
+    with embedded_server(shared) as superuser_dsn:
         template = _installation(superuser_dsn, TEMPLATE)
         with filelock.FileLock(shared / "template.lock"):
             if _create(superuser_dsn, TEMPLATE, "template0"):
                 upgrade(template)
         yield template
+    if not running_server(shared):
+        shutil.rmtree(shared, ignore_errors=True)
 
 
 @dataclass

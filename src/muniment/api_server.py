@@ -15,6 +15,7 @@ import uvicorn
 
 from muniment.app import Services, create_app, open_services
 from muniment.errors import MunimentError
+from muniment.observability.logging import configure_logging
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -52,9 +53,13 @@ def run_api(settings: Settings, *, on_ready: Callable[[str], None] | None = None
         PortTaken, AddressUnusable: nothing was started.
         MunimentError: the database, the model or the data directory cannot be used.
     """
-    with listening_socket(settings.host, settings.port) as listener, _stop_signals_survived():
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_open_and_serve(settings, listener, on_ready))
+    configure_logging(settings.log_format, settings.log_level)
+    with (
+        listening_socket(settings.host, settings.port) as listener,
+        _stop_signals_survived(),
+        asyncio.Runner(loop_factory=_loop_factory()) as runner,
+    ):
+        runner.run(_open_and_serve(settings, listener, on_ready))
 
 
 async def serve_api(
@@ -99,6 +104,16 @@ def listening_socket(host: str, port: int) -> Iterator[socket.socket]:
             raise AddressUnusable(_unusable(host, port, error)) from error
         listener.setblocking(False)
         yield listener
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Make sure that a process that is started next can listen on an address.
+
+    Raises:
+        PortTaken, AddressUnusable: it cannot.
+    """
+    with listening_socket(host, port):
+        pass
 
 
 def _unusable(host: str, port: int, error: OSError) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,10 @@ from muniment.api_docs.endpoints import handlers as docs_handlers
 from muniment.api_docs.openapi import openapi_config
 from muniment.compression import Compression
 from muniment.db import Database, TenantScope, UnitOfWork
-from muniment.db.installation import installation
+from muniment.db.installation import installation, schema_revision, upgrade
+from muniment.documents.endpoints import handlers as document_handlers
 from muniment.errors import ServiceUnavailable
+from muniment.jobs.endpoints import handlers as job_handlers
 from muniment.observability.endpoints import handlers as process_handlers
 from muniment.observability.metrics import Metrics
 from muniment.observability.request_observer import RequestObserver, record_of
@@ -32,6 +35,10 @@ from muniment.tenancy.authentication import authenticate
 
 if TYPE_CHECKING:
     from litestar.types import Receive, Scope, Send
+
+    from muniment.documents.blobs import BlobStore
+    from muniment.documents.embedding import Embedder
+    from muniment.documents.search_index import SearchIndex
 
 MAX_BODY_BYTES = 1024 * 1024
 """Largest request body, unless a handler of uploads sets its own `request_max_body_size`."""
@@ -47,6 +54,7 @@ SECURITY_HEADERS = [
 """Added to responses that do not set them; no page of ours may be framed or load from outside."""
 
 _TENANT = "muniment_tenant"
+_TRANSACTION = "muniment_transaction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +65,9 @@ class Services:
     secret: bytes
     """Signs cursors."""
     settings: Settings
-    embedder: Any
-    search_index: Any
-    blobs: Any
+    embedder: Embedder
+    search_index: SearchIndex
+    blobs: BlobStore
 
 
 @asynccontextmanager
@@ -70,11 +78,27 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         MunimentError: the database, the model or the data directory cannot be used; its
             detail says what to do.
     """
+    from muniment.services import load_embedder, open_blobs, search_index
+
     with installation(settings) as target:
-        async with target.open(
-            settings, statement_timeout=settings.api_statement_timeout
-        ) as database:
-            yield Services(database, target.secret, settings, None, None, None)
+        # Nobody but us migrates the embedded database. Another one may be migrated by its
+        # operator while we run; until then /readyz says what is missing.
+        if target.embedded:
+            current, expected = schema_revision(target)
+            if current != expected:
+                upgrade(target)
+        embedder = await asyncio.to_thread(load_embedder, settings)
+        timeout = settings.api_statement_timeout
+        with embedder:
+            async with target.open(settings, statement_timeout=timeout) as database:
+                yield Services(
+                    database,
+                    target.secret,
+                    settings,
+                    embedder,
+                    search_index(),
+                    open_blobs(settings),
+                )
 
 
 def create_app(settings: Settings, services: Services | None = None) -> Application:
@@ -113,7 +137,7 @@ class Application(Litestar):
             debug=False,
         )
         self._observed = RequestObserver(
-            Compression(super().__call__), self.metrics, SECURITY_HEADERS, crash_response
+            Compression(self._serve), self.metrics, SECURITY_HEADERS, crash_response
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
@@ -123,10 +147,16 @@ class Application(Litestar):
         else:
             await super().__call__(scope, receive, send)
 
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await _roll_back_forgotten(scope)
+
 
 def _room_handlers() -> list[BaseRouteHandler]:
     """Return the handlers of all rooms; they need a key."""
-    return []
+    return [*document_handlers, *job_handlers]
 
 
 @get("/", include_in_schema=False)
@@ -250,8 +280,34 @@ class Boundary:
         nobody is told of something that then does not happen; it is rolled back when the
         handler raises.
         """
-        async with self.services.database.unit_of_work(tenant_of(request)) as work:
-            yield work
+        tenant = tenant_of(request)
+        stack = AsyncExitStack()
+        work = await stack.enter_async_context(self.services.database.unit_of_work(tenant))
+        state = request.scope["state"]
+        state[_TRANSACTION] = stack
+        try:
+            async with stack:
+                yield work
+        finally:
+            state.pop(_TRANSACTION, None)
+
+
+async def _roll_back_forgotten(scope: Scope) -> None:
+    """End a transaction that the framework left open.
+
+    It forgets about the dependencies that it has resolved when a later one fails; the
+    connection would stay taken until the garbage collector comes by.
+    """
+    stack: AsyncExitStack | None = scope["state"].pop(_TRANSACTION, None)
+    if stack is None:
+        return
+    with suppress(_Forgotten):
+        async with stack:
+            raise _Forgotten
+
+
+class _Forgotten(Exception):
+    """Makes a transaction roll back."""
 
 
 def tenant_of(request: Request[Any, Any, Any]) -> TenantScope:

@@ -96,6 +96,7 @@ _UNSTORABLE = (
     asyncpg.NumericValueOutOfRangeError,
     asyncpg.UntranslatableCharacterError,
 )
+_UNFORESEEN = HTTPStatus.INTERNAL_SERVER_ERROR
 _RETRY_SECONDS = 1.0
 """Told with a 503 that does not know better."""
 
@@ -104,11 +105,11 @@ def problem_response(request: Request[Any, Any, Any], raised: Exception) -> Resp
     """Answer a request that raised: the one exception handler of the application."""
     error, headers = _translate(raised)
     record = record_of(request.scope)
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+    if error.status >= _UNFORESEEN:
+        if error.status == _UNFORESEEN:
             _log.error("request_failed", code=error.code, exc_info=raised)
         else:
-            _log.warning("request_refused", code=error.code, reason=str(raised) or error.detail)
+            _log.warning("request_refused", code=error.code, reason=str(raised.__cause__ or raised))
     return Response(
         problem_body(error, record),
         status_code=error.status,
@@ -151,9 +152,7 @@ def known_problems() -> list[type[MunimentError]]:
     Errors with status 500 are told apart in our logs only.
     """
     by_code = {
-        error.code: error
-        for error in _subclasses(MunimentError)
-        if error.status != HTTPStatus.INTERNAL_SERVER_ERROR
+        error.code: error for error in _subclasses(MunimentError) if error.status != _UNFORESEEN
     }
     by_code[MunimentError.code] = MunimentError
     return sorted(by_code.values(), key=lambda error: (error.status, error.code))
@@ -169,13 +168,19 @@ def _subclasses(parent: type[MunimentError]) -> Iterator[type[MunimentError]]:
 def _translate(raised: Exception) -> tuple[MunimentError, dict[str, str]]:
     """Return what to tell the caller about an exception, and headers that go with it."""
     if isinstance(raised, ExceptionGroup):
-        # The transaction failed to end after the handler had failed, or parts of a request that
-        # run side by side failed: the first one stands for all.
-        return _translate(raised.exceptions[0])
+        # Ending the transaction failed after the handler had: what the handler said counts,
+        # unless it cannot be told, as after the loss of the connection.
+        first = raised.__cause__ if isinstance(raised.__cause__, Exception) else raised
+        for one in (first, *raised.exceptions):
+            if one is not raised and (told := _translate(one))[0].status != _UNFORESEEN:
+                return told
+        return MunimentError(), {}
     if isinstance(raised, MunimentError):
         return raised, {}
     if isinstance(raised, HTTPException):
         return _from_http_exception(raised)
+    if isinstance(raised, RecursionError) and "deserializing" in str(raised):
+        return InvalidRequest("The body is nested too deeply."), {}
     return _from_database(raised) or MunimentError(), {}
 
 
@@ -209,7 +214,7 @@ def _from_http_exception(raised: HTTPException) -> tuple[MunimentError, dict[str
         error = InvalidRequest("The connection closed before the whole body had arrived.")
     elif status == HTTPStatus.BAD_REQUEST:
         error = InvalidRequest(f"The request cannot be read: {raised.detail}")
-    elif HTTPStatus.BAD_REQUEST < status < HTTPStatus.INTERNAL_SERVER_ERROR:
+    elif HTTPStatus.BAD_REQUEST < status < _UNFORESEEN:
         error = RequestRefused(raised.detail)
     else:
         error = MunimentError()
@@ -248,7 +253,7 @@ def _pointer(path: str) -> str:
 
 def _public_detail(error: MunimentError) -> str:
     """Return what may be told: the reason of a failure of ours names hosts, roles and paths."""
-    if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+    if error.status == _UNFORESEEN:
         return "Something went wrong here; the log has the reason under this request's id."
     if isinstance(error, DatabaseUnavailable):
         return inspect.getdoc(type(error)) or error.title

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from muniment.documents.blobs import BlobStore
 from muniment.documents.embedding import Embedder
-from muniment.search.postgres import PostgresIndex
+from muniment.search.postgres.index import PostgresSearchIndex
 
 if TYPE_CHECKING:
     from muniment.documents.search_index import SearchIndex
@@ -35,4 +35,4 @@ def open_blobs(settings: Settings) -> BlobStore:
 
 def search_index() -> SearchIndex:
     """Return the search engine: Postgres itself."""
-    return PostgresIndex()
+    return PostgresSearchIndex()

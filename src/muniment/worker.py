@@ -19,13 +19,13 @@ from muniment.documents.convert import Converter, Limits
 from muniment.documents.embedding import Embedder
 from muniment.documents.search_index import SearchIndex
 from muniment.documents.tasks import tasks as document_tasks
-from muniment.jobs import Lane, Worker
+from muniment.jobs import Lane, Task, Worker
 from muniment.observability.logging import configure_logging
 from muniment.services import load_embedder, open_blobs, search_index
 from muniment.settings import Settings
 from muniment.sources.tasks import tasks as source_tasks
 
-TASKS = [*source_tasks, *document_tasks]
+TASKS: list[Task[Any]] = [*source_tasks, *document_tasks]
 """Every kind of job that a worker can do."""
 
 _NICENESS = 5

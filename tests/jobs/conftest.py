@@ -13,7 +13,6 @@ import pytest
 
 from muniment.db import Database, TenantScope
 from muniment.jobs import Lane, Worker
-
 from tests.jobs.kinds import ALL, Journal
 
 LANES = {Lane.FAST: 8, Lane.CONVERT: 2, Lane.EMBED: 1}
@@ -29,6 +28,7 @@ def journal() -> Journal:
 def run_worker(database: Database, journal: Journal) -> RunWorker:
     @asynccontextmanager
     async def run(**options: Any) -> AsyncIterator[Worker]:
+        at_once = options.pop("at_once", None)
         worker = Worker(
             database,
             options.pop("tasks", ALL),
@@ -37,7 +37,7 @@ def run_worker(database: Database, journal: Journal) -> RunWorker:
             **options,
         )
         stop = asyncio.Event()
-        running = asyncio.create_task(worker.run(stop))
+        running = asyncio.create_task(worker.run(stop, at_once=at_once))
         try:
             yield worker
         finally:

@@ -53,7 +53,7 @@ async def wait(job: RunningJob, payload: Note) -> None:
 @task(kind="tests.fail", lane=Lane.FAST, max_attempts=3, backoff=QUICK)
 async def fail(job: RunningJob, payload: Note) -> None:
     await job.resource(Journal).write("fail", job, payload)
-    raise ValueError(payload.text)
+    raise ValueError("bad\0 luck \ud800")
 
 
 @task(kind="tests.fail_once", lane=Lane.FAST, backoff=QUICK)

@@ -31,7 +31,9 @@ from muniment.db import Database, TenantScope
 from muniment.documents.importing import Source
 from muniment.documents.progress import Failure, SourceProgress, failures_of, progress_of_source
 from muniment.errors import MunimentError
-from muniment.jobs import Job, JobId, get_job, live_workers
+from muniment.jobs import JobId, live_workers
+from muniment.jobs.listing import find_job
+from muniment.jobs.schemas import Job, JobStatus
 from muniment.settings import Settings
 from muniment.sources.errors import FolderNotFound
 from muniment.sources.library import SyncRun, connect_folder, get_run
@@ -82,7 +84,7 @@ class _Watch:
     async def look(self) -> tuple[SyncRun, Job, SourceProgress]:
         async with self.database.unit_of_work(self.scope, read_only=True) as work:
             sync = await get_run(work, self.run_id)
-            job = await get_job(work, self.job_id)
+            job = await find_job(work, self.job_id)
             progress = await progress_of_source(work, self.source.source_id)
         if self.first_searchable is None and (progress.searchable or progress.embedded):
             self.first_searchable = time.monotonic() - self.started
@@ -174,7 +176,7 @@ async def _until_searchable(watch: _Watch, bars: Progress) -> tuple[SyncRun, Sou
     while True:
         sync, job, progress = await watch.look()
         _show(bars, bar, sync.found - progress.pending, sync.found)
-        if job.status in ("failed", "cancelled"):
+        if job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
             raise SyncFailed(_reason(job))
         if sync.finished_at is not None and progress.pending == 0:
             return sync, progress

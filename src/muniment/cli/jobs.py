@@ -16,7 +16,8 @@ from muniment.cli.runtime import (
     run,
     scope_of_command,
 )
-from muniment.jobs import Job, list_jobs
+from muniment.jobs.listing import JobFilter, list_jobs
+from muniment.jobs.schemas import Job, JobStatus
 from muniment.settings import Settings
 
 app = typer.Typer(help="Show the jobs of the organization.", no_args_is_help=True)
@@ -24,7 +25,7 @@ app = typer.Typer(help="Show the jobs of the organization.", no_args_is_help=Tru
 
 @app.command("list")
 def list_newest(
-    status: Annotated[str | None, typer.Option(help="Only jobs of this status.")] = None,
+    status: Annotated[JobStatus | None, typer.Option(help="Only jobs of this status.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="Most jobs to show.")] = 20,
     organization: Annotated[
         str | None, typer.Option(help="Organization, when there are several.")
@@ -48,10 +49,13 @@ def list_newest(
 
 
 async def _list(
-    settings: Settings, status: str | None, limit: int, organization: str | None
+    settings: Settings, status: JobStatus | None, limit: int, organization: str | None
 ) -> list[Job]:
     with ready_installation(settings) as target:
         async with open_database(target, settings) as database:
             scope = await scope_of_command(database, organization)
             async with database.unit_of_work(scope, read_only=True) as work:
-                return await list_jobs(work, status=status, limit=limit)
+                page = await list_jobs(
+                    work, JobFilter(status=status), limit=limit, cursor=None, secret=target.secret
+                )
+                return page.items

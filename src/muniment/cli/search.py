@@ -22,7 +22,7 @@ from muniment.db import Database, TenantScope
 from muniment.documents.embedding import Embedder
 from muniment.errors import MunimentError
 from muniment.search.schemas import SearchMode, SearchRequest, SearchResponse
-from muniment.search.search import search as search_passages
+from muniment.search.retrieval import search as search_passages
 from muniment.services import load_embedder, search_index
 from muniment.settings import Settings
 
@@ -103,7 +103,7 @@ async def search_in(
     database: Database, scope: TenantScope, embedder: Embedder, request: SearchRequest
 ) -> SearchResponse:
     """Search the local installation."""
-    return await search_passages(database, scope, embedder, search_index(), request)
+    return await search_passages(database, scope, search_index(), embedder, request)
 
 
 def print_response(response: SearchResponse) -> None:

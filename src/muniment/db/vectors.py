@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 Vector = npt.NDArray[np.float16] | npt.NDArray[np.float32] | npt.NDArray[np.float64]
-VectorLike = Vector | Sequence[float] | str
-"""What may be passed for a vector: an array, a list of numbers or pgvector's text `[1,2,3]`."""
+VectorLike = Vector | Sequence[float] | str | bytes
+"""What may be passed for a vector: an array, a list of numbers, pgvector's text `[1,2,3]`, or the
+binary form of the type."""
 
 _HEADER = struct.Struct(">HH")
 _WIRE_TYPES: dict[str, np.dtype[Any]] = {"halfvec": np.dtype(">f2"), "vector": np.dtype(">f4")}
@@ -28,9 +29,11 @@ async def register_vector_codecs(connection: asyncpg.Connection[Any]) -> None:
     """Teach one connection to pass `halfvec` and `vector` values, also in COPY and in arrays.
 
     Values may be numpy arrays of shape (dimensions,), sequences of numbers or pgvector's text;
-    they come back as float32 arrays of shape (dimensions,). The extension is expected in the
-    schema `public`, where the migrations create it; on a database without it (not migrated yet)
-    nothing is registered.
+    they come back as float32 arrays of shape (dimensions,). In a `halfvec[]` put
+    `encode_halfvec(value)`: asyncpg takes an array in an array for another dimension.
+
+    The extension is expected in the schema `public`, where the migrations create it; on a
+    database without it (not migrated yet) nothing is registered.
 
     Made to be the `init` of an asyncpg pool.
     """
@@ -83,6 +86,8 @@ def vector_text(value: Vector | Sequence[float]) -> str:
 
 
 def _encode(value: VectorLike, wire_type: np.dtype[Any]) -> bytes:
+    if isinstance(value, bytes):
+        return value
     if isinstance(value, str):
         value = [float(component) for component in value.strip(" []").split(",")]
     components = np.asarray(value).astype(wire_type)

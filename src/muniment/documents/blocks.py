@@ -49,14 +49,18 @@ class Block(msgspec.Struct):
     cost: int = 0
 
 
-class _Headings:
-    """The headings above the current line, outermost first."""
+class Headings:
+    """The headings above the current line; `path` are their titles, outermost first.
+
+    Hand one on from segment to segment to read a long text in parts.
+    """
 
     def __init__(self) -> None:
         self._open: list[tuple[int, str]] = []
         self.path: HeadingPath = ()
 
     def enter(self, level: int, title: str) -> None:
+        """Take in a heading of `level`, which ends those of the same and of deeper levels."""
         while self._open and self._open[-1][0] >= level:
             self._open.pop()
         self._open.append((level, title))
@@ -73,9 +77,13 @@ def heading_title(markup: str) -> str:
     return " ".join(title.split())[:_LONGEST_HEADING]
 
 
-def markdown_blocks(text: str) -> list[Block]:
-    """Split Markdown into blocks, in order, that cover all of it except blank lines."""
-    return _MarkdownScan(text).run()
+def markdown_blocks(text: str, headings: Headings | None = None) -> list[Block]:
+    """Split Markdown into blocks, in order, that cover all of it except blank lines.
+
+    `headings` are those above the text, if it is a part of a longer one; they are brought up to
+    date with the headings in the text.
+    """
+    return _MarkdownScan(text, headings or Headings()).run()
 
 
 def plain_blocks(text: str) -> list[Block]:
@@ -97,10 +105,10 @@ def plain_blocks(text: str) -> list[Block]:
 class _MarkdownScan:
     """One pass over the lines of a text; `_open_at` is where the running block started."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, headings: Headings) -> None:
         self._text = text
         self._blocks: list[Block] = []
-        self._headings = _Headings()
+        self._headings = headings
         self._open_at = -1
         self._open_lines = 0
         self._in_table = False

@@ -20,6 +20,7 @@ from muniment.documents.blocks import (
     Block,
     BlockKind,
     HeadingPath,
+    Headings,
     heading_title,
     markdown_blocks,
     plain_blocks,
@@ -34,8 +35,8 @@ _LONGEST_CONTEXT = 200
 _SENTENCE_END = re.compile(r"(?<=[.!?;:])[\"')\]]*\s+|(?<=[。！？])|\n(?=\s*(?:[-*+>|]|\d+[.)])\s)")
 _LINE_END = re.compile(r"\n")
 _WORD_END = re.compile(r"\s+")
-_PROSE_SEPARATORS = (_SENTENCE_END, _LINE_END, _WORD_END)
-_LINE_SEPARATORS = (_LINE_END, _WORD_END)
+_PROSE_SEPARATORS = (_SENTENCE_END, _LINE_END)
+_LINE_SEPARATORS = (_LINE_END,)
 
 
 class Page(msgspec.Struct, frozen=True, array_like=True):
@@ -60,6 +61,15 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     start_offset: int
     end_offset: int
     token_count: int
+
+
+class Position:
+    """Where a part of a long text begins: offset, number of the next chunk, headings above."""
+
+    def __init__(self) -> None:
+        self.offset = 0
+        self.ordinal = 0
+        self.headings = Headings()
 
 
 def embedding_text(chunk: Chunk, title: str | None) -> str:
@@ -94,8 +104,9 @@ class Chunker:
     def __init__(self, counter: TokenCounter, token_budget: int = DEFAULT_TOKEN_BUDGET) -> None:
         self._counter = counter
         self._budget = token_budget - _SPECIAL_TOKENS
-        # Below this a section is too small to stand alone beside a neighbour it fits with.
-        self._small = token_budget // 3
+        # Below this a section takes in the next one beside or below it, if that fits too.
+        self._small = token_budget // 6
+        # Below this a section stands alone only where nothing else is on its page.
         self._tiny = token_budget // 16
 
     def chunk(
@@ -105,6 +116,7 @@ class Chunker:
         title: str | None = None,
         pages: Sequence[Page] = (),
         markdown: bool = True,
+        after: Position | None = None,
     ) -> list[Chunk]:
         """Return the chunks of `text` in order; their texts hold all of it except white space.
 
@@ -113,16 +125,20 @@ class Chunker:
             title: its title, which counts against the budget as a heading does.
             pages: where its pages are, in order; chunks do not cross them.
             markdown: False reads `text` as paragraphs without markup.
+            after: where `text` begins if it is a part of a longer one; it is moved to its end.
         """
         self._counter.learn(text)
-        blocks = markdown_blocks(text) if markdown else plain_blocks(text)
+        position = after or Position()
+        blocks = markdown_blocks(text, position.headings) if markdown else plain_blocks(text)
         if pages:
             _assign_pages(blocks, pages)
         chunks: list[Chunk] = []
         for group in self._groups(text, blocks, title):
-            chunk = self._to_chunk(text, group, len(chunks))
+            chunk = self._to_chunk(text, group, position)
             if chunk is not None:
                 chunks.append(chunk)
+                position.ordinal += 1
+        position.offset += len(text)
         return chunks
 
     def _groups(self, text: str, blocks: list[Block], title: str | None) -> Iterator[list[Block]]:
@@ -154,8 +170,11 @@ class Chunker:
             return True
         if pending[-1].page != section[0].page:
             return False
-        small = pending_cost < self._small or cost < self._tiny
-        return pending_cost < self._tiny or (small and pending_cost + cost <= room)
+        if pending_cost < self._tiny or (cost < self._tiny and pending_cost + cost <= room):
+            return True
+        path, next_path = pending[-1].path, section[0].path
+        nested = next_path[: len(path) - 1] == path[:-1]
+        return nested and pending_cost < self._small and pending_cost + cost <= room
 
     def _room(self, path: HeadingPath, title: str | None) -> int:
         """Return the budget left for text under `path`, at least half of it."""
@@ -213,24 +232,41 @@ class Chunker:
         """Yield spans that cost at most `limit`, cut at the first separator that makes them fit."""
         if self._counter.cost(text[start:end]) <= limit:
             yield start, end
-        elif not separators:
-            # A word that is longer than a chunk. Every token has at least one character.
-            for position in range(start, end, limit):
-                yield position, min(position + limit, end)
-        else:
+        elif separators:
             for span in _spans(text, start, end, separators[0]):
                 yield from self._split(text, *span, limit, separators[1:])
+        else:
+            yield from self._split_words(text, start, end, limit)
 
-    def _to_chunk(self, text: str, group: list[Block], ordinal: int) -> Chunk | None:
+    def _split_words(
+        self, text: str, start: int, end: int, limit: int
+    ) -> Iterator[tuple[int, int]]:
+        """Yield spans of whole words, a few to a chunk; cut words that are longer than a chunk."""
+        open_at, filled = start, 0
+        for word_start, word_end in _spans(text, start, end, _WORD_END):
+            cost = self._counter.cost(text[word_start:word_end])
+            if open_at < word_start and filled + cost > limit // 4:
+                yield open_at, word_start
+                open_at, filled = word_start, 0
+            filled += cost
+            if cost > limit:
+                # Every token has at least one character.
+                for position in range(word_start, word_end, limit):
+                    yield position, min(position + limit, word_end)
+                open_at, filled = word_end, 0
+        if open_at < end:
+            yield open_at, end
+
+    def _to_chunk(self, text: str, group: list[Block], position: Position) -> Chunk | None:
         start, end = group[0].start, group[-1].end
         passage = text[start:end]
-        start += len(passage) - len(passage.lstrip())
+        start += position.offset + len(passage) - len(passage.lstrip())
         passage = passage.strip()
         if not passage:
             return None
         told = [block for block in group if block.kind is not BlockKind.HEADING] or group
         return Chunk(
-            ordinal=ordinal,
+            ordinal=position.ordinal,
             text=passage,
             heading_path=_common_path(told),
             page=told[0].page,
@@ -293,6 +329,8 @@ def _spans(
 
 
 def _common_path(blocks: Sequence[Block]) -> HeadingPath:
+    if len(blocks) == 1:
+        return blocks[0].path
     first = min(block.path for block in blocks)
     last = max(block.path for block in blocks)
     for depth, (one, other) in enumerate(zip(first, last, strict=False)):

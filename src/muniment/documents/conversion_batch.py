@@ -30,6 +30,7 @@ from muniment.documents.passages import (
     settle,
 )
 from muniment.documents.search_index import SearchIndex
+from muniment.errors import MunimentError
 from muniment.jobs import RunningJob
 
 statements = load_statements("muniment.documents")
@@ -84,6 +85,13 @@ class ConversionBatch:
         finally:
             for conversion in conversions:
                 await conversion.discard()
+
+    async def give_up(self, document_ids: Sequence[UUID], error: Exception) -> None:
+        """Mark the documents that still wait as failed, with the error that kept them."""
+        code = error.code if isinstance(error, MunimentError) else "conversion_failed"
+        async with self.job.unit_of_work() as work:
+            waiting = await statements.pending_documents(work, document_ids=list(document_ids))
+            await settle(work, self.index, [], [_failed(row, code, str(error)) for row in waiting])
 
     async def _convert(self, rows: Sequence[asyncpg.Record]) -> list[Conversion | ConversionError]:
         async with AsyncExitStack() as files:

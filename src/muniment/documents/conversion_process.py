@@ -39,6 +39,7 @@ from muniment.documents.convert_errors import (
     MalformedDocument,
 )
 from muniment.documents.extract import extract
+from muniment.documents.large_text import convert_large_text, large_text_type
 from muniment.documents.token_count import TokenCounter
 
 # The parent kills at the deadline; if the parent is dead, the kernel does, this much later.
@@ -69,6 +70,9 @@ class FileReader:
             return Failed(ConversionError.code, f"The document cannot be read ({kind}: {error}).")
 
     def _convert(self, item: ConversionItem) -> Conversion:
+        large = large_text_type(item, self._setup.limits)
+        if large is not None:
+            return convert_large_text(item, large, self._chunker, self._spool_folder())
         extracted = extract(item, self._setup.limits)
         chunks = self._chunker.chunk(
             extracted.text,
@@ -90,11 +94,14 @@ class FileReader:
             conversion.inline_text = extracted.text
             conversion.inline_chunks = chunks
         else:
-            folder = Path(tempfile.mkdtemp(dir=self._setup.spool))
+            folder = self._spool_folder()
             (folder / SPOOLED_TEXT).write_text(extracted.text, encoding="utf-8", newline="")
             append_chunks(folder / SPOOLED_CHUNKS, chunks)
             conversion.spool = str(folder)
         return conversion
+
+    def _spool_folder(self) -> Path:
+        return Path(tempfile.mkdtemp(dir=self._setup.spool))
 
 
 def _read_frame(stream: BinaryIO) -> bytes:

@@ -11,17 +11,24 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from muniment.documents.embedding_model import DEFAULT_MODEL, find_model, read_tokenizer
+from muniment.documents.embedding_model import (
+    DEFAULT_MODEL,
+    EmbeddingModelUnusable,
+    find_model,
+    read_tokenizer,
+)
 from muniment.documents.embedding_runtime import Encoder, Floats, TokenBatch, load_encoder
+from muniment.errors import MunimentError
 
-BATCH_TOKENS = 2048
+BATCH_TOKENS = 1024
 """Tokens of one batch, padding included. Larger ones are no faster and delay a stop."""
 BATCH_TEXTS = 64
+SHORTEST_LIMIT = 8
 LENGTH_STEP = 4
 """Lengths are padded to a multiple of this, so that the runtime meets few different shapes."""
 WARM_QUERY_TOKENS = 32
@@ -31,7 +38,17 @@ CHARACTERS_PER_TOKEN = 64
 """A text is cut at this many characters for each token the model reads, before it is tokenized.
 Natural text has 3 to 6."""
 QUERIES_KEPT = 4096
+LONGEST_QUERY_KEPT = 2000
+"""Characters; longer queries are rare and would make the memory of kept queries unbounded."""
 QUERY_SECONDS = 3600.0
+
+
+class EmbeddingStopped(MunimentError):
+    """The embedding was cancelled or the embedder closed before the work was done."""
+
+    code: ClassVar[str] = "embedding_stopped"
+    status: ClassVar[int] = 503
+    title: ClassVar[str] = "Embedding stopped"
 
 
 class Embedder:
@@ -45,6 +62,11 @@ class Embedder:
         self, model: str = DEFAULT_MODEL, *, max_tokens: int = 256, threads: int = 2
     ) -> None:
         files = find_model(model)
+        most = files.positions or max(max_tokens, SHORTEST_LIMIT)
+        if not SHORTEST_LIMIT <= max_tokens <= most:
+            raise EmbeddingModelUnusable(
+                f"{files.name} reads {SHORTEST_LIMIT} to {most} tokens, not {max_tokens}."
+            )
         self.max_tokens = max_tokens
         """Tokens of a text that the model reads, its two markers (CLS and SEP) included."""
         self.tokenizer_path: Path = files.tokenizer
@@ -60,6 +82,7 @@ class Embedder:
         self._query_lock = threading.Lock()
         self._passage_encoder: Encoder | None = None
         self._passage_lock = threading.Lock()
+        self._closed = threading.Event()
         self._priority = _QueryPriority()
         self._queries = _QueryVectors()
         self._query_thread = ThreadPoolExecutor(1, "embed-query")
@@ -68,7 +91,7 @@ class Embedder:
 
     @classmethod
     def load(cls, model: str = DEFAULT_MODEL, *, max_tokens: int = 256, threads: int = 2) -> Self:
-        """Read a model from disk; takes about half a second, so call it in a thread.
+        """Read a model from disk; takes half a second or more, so call it in a thread.
 
         The instance for passages is compiled when it is first needed.
 
@@ -80,7 +103,8 @@ class Embedder:
             threads: processor threads for passages; a query uses one more.
 
         Raises:
-            EmbeddingModelUnusable: no such model, or not the file that was expected.
+            EmbeddingModelUnusable: no such model, not the file that was expected, or more
+                tokens than the model has positions.
         """
         return cls(model, max_tokens=max_tokens, threads=threads)
 
@@ -99,6 +123,9 @@ class Embedder:
         Blocks; releases the GIL while it computes. Any string will do: an empty one gets the
         vector of the model's markers, a long one is cut at `max_tokens`, code points that
         UTF-8 cannot express count as `?`.
+
+        Raises:
+            EmbeddingStopped: the embedder was closed meanwhile or before.
         """
         return self._embed_passages(texts, threading.Event())
 
@@ -129,7 +156,8 @@ class Embedder:
         return vector
 
     def close(self) -> None:
-        """Stop the threads after their current work; the embedder is of no use afterwards."""
+        """Stop after the batches under way; the embedder is of no use afterwards."""
+        self._closed.set()
         self._query_thread.shutdown(cancel_futures=True)
         self._passage_thread.shutdown(cancel_futures=True)
 
@@ -158,7 +186,7 @@ class Embedder:
         def keep(_: TokenBatch, vectors: Floats) -> None:
             vector[:] = vectors[0]
 
-        with self._query_lock, self._priority.query():
+        with self._query_lock, self._priority:
             self._query_encoder.run(self._batches([text]), keep)
         vector.flags.writeable = False
         return vector
@@ -171,8 +199,8 @@ class Embedder:
 
         def polite() -> Iterator[TokenBatch]:
             for batch in self._batches(texts):
-                if stop.is_set():
-                    return
+                if stop.is_set() or self._closed.is_set():
+                    raise EmbeddingStopped
                 self._priority.give_way()
                 yield batch
 
@@ -226,9 +254,6 @@ class _QueryPriority:
         self._changed = threading.Condition()
         self._under_way = 0
 
-    def query(self) -> Self:
-        return self
-
     def __enter__(self) -> None:
         with self._changed:
             self._under_way += 1
@@ -260,6 +285,8 @@ class _QueryVectors:
             return vector
 
     def put(self, text: str, vector: Floats) -> None:
+        if len(text) > LONGEST_QUERY_KEPT:
+            return
         with self._lock:
             self._vectors[text] = (time.monotonic(), vector)
             self._vectors.move_to_end(text)

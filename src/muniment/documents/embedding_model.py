@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +19,7 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
 _DEFAULT_WEIGHTS_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 _DEFAULT_TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
+_DEFAULT_POSITIONS = 512
 
 
 class EmbeddingModelUnusable(MunimentError):
@@ -32,12 +35,15 @@ class ModelFiles:
     """The files of one embedding model on this machine."""
 
     name: str
+    """The packaged model's name or the folder's, in letters, digits, `.`, `_` and `-`."""
     weights: Path
     """An ONNX encoder: token ids and attention mask in, one vector for each token out."""
     tokenizer: Path
     """The tokenizer.json of Hugging Face's tokenizers."""
     fingerprint: str
     """The first 12 hexadecimal digits of a SHA-256 over everything that decides a vector."""
+    positions: int | None
+    """Most tokens the model can read, when it is known."""
 
 
 def find_model(model: str) -> ModelFiles:
@@ -61,7 +67,7 @@ def find_model(model: str) -> ModelFiles:
         digest = hashlib.sha256(
             f"{_DEFAULT_WEIGHTS_SHA256} {_DEFAULT_TOKENIZER_SHA256}".encode()
         ).hexdigest()
-        return ModelFiles(DEFAULT_MODEL, weights, tokenizer, digest[:12])
+        return ModelFiles(DEFAULT_MODEL, weights, tokenizer, digest[:12], _DEFAULT_POSITIONS)
     folder = Path(model).expanduser()
     weights, tokenizer = folder / "model.onnx", folder / "tokenizer.json"
     for path in (weights, tokenizer):
@@ -72,7 +78,8 @@ def find_model(model: str) -> ModelFiles:
             )
     parts = [*sorted(folder.glob("model.onnx*")), tokenizer]
     digest = hashlib.sha256(" ".join(map(_sha256, parts)).encode()).hexdigest()
-    return ModelFiles(folder.resolve().name, weights, tokenizer, digest[:12])
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", folder.resolve().name)
+    return ModelFiles(name, weights, tokenizer, digest[:12], _positions(folder / "config.json"))
 
 
 def read_tokenizer(files: ModelFiles) -> Tokenizer:
@@ -103,6 +110,17 @@ def _packaged(package: str, *parts: str) -> Path:
             "or damaged; install Muniment's requirements again."
         )
     return path
+
+
+def _positions(config: Path) -> int | None:
+    """What a Hugging Face config.json says about the longest input, if there is one."""
+    try:
+        found = json.loads(config.read_bytes()).get("max_position_embeddings")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError) as error:
+        raise EmbeddingModelUnusable(f"{config} cannot be read: {error}.") from error
+    return found if isinstance(found, int) else None
 
 
 def _expect(path: Path, sha256: str) -> None:

@@ -1,7 +1,8 @@
 """Runs an ONNX text encoder: token ids in, one mean-pooled unit vector for each text out.
 
-OpenVINO in bfloat16 (where the processor has it) is 2.5 times as fast as ONNX Runtime on the
-packaged model; ONNX Runtime serves where there is no OpenVINO wheel (see docs/decisions).
+OpenVINO is about 4 times as fast as ONNX Runtime on the packaged model (benchmarks/embed.py): it
+uses bfloat16 where the processor has it and multiplies int8 weights in int8. ONNX Runtime serves
+where there is no OpenVINO wheel.
 """
 
 from __future__ import annotations
@@ -39,9 +40,12 @@ class TokenBatch:
 
 
 ACTIVATION_GROUP = 64
-"""Activations that share a scale where OpenVINO multiplies int8 weights in int8. Measured on
-Cranfield against float32 (cosine of passage vectors, speed): off 0.99997, 1.0 · 64 0.9996, 1.25
-· 128 0.9994, 1.35 · 384 0.998, 1.4; nDCG@10 moves by 0.001 with 64."""
+"""Activations that share a scale where OpenVINO multiplies int8 weights in int8.
+
+Measured on Cranfield, bfloat16: mean cosine with float32 vectors, nDCG@10 (float32: 0.371),
+passages for each second of a processor (float32: 20):
+off 0.99997, 0.371, 35 · 64 0.9996, 0.372, 43 · 128 0.9994, 0.371, 49 · 384 0.998, 0.372, 49.
+"""
 
 Deliver = Callable[[TokenBatch, Floats], None]
 
@@ -85,24 +89,23 @@ class OpenvinoEncoder:
         core = openvino.Core()
         bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         try:
-            model = _pooled(core.read_model(weights))
+            compiled = core.compile_model(
+                _pooled(core.read_model(weights)),
+                "CPU",
+                {
+                    "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+                    "DYNAMIC_QUANTIZATION_GROUP_SIZE": ACTIVATION_GROUP,
+                    "INFERENCE_NUM_THREADS": threads,
+                    "NUM_STREAMS": streams,
+                    # Pinned threads of several processes would queue for the same processor.
+                    "ENABLE_CPU_PINNING": False,
+                },
+            )
+            self.dimensions = int(compiled.output(0).get_partial_shape()[1].get_length())
         except RuntimeError as error:
             raise EmbeddingModelUnusable(f"{weights} is not an ONNX encoder: {error}") from error
-        compiled = core.compile_model(
-            model,
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
-                "DYNAMIC_QUANTIZATION_GROUP_SIZE": ACTIVATION_GROUP,
-                "INFERENCE_NUM_THREADS": threads,
-                "NUM_STREAMS": streams,
-                # Pinned threads of several processes would queue for the same processor.
-                "ENABLE_CPU_PINNING": False,
-            },
-        )
         self._inputs = [port.get_any_name() for port in compiled.inputs]
         self._requests = [compiled.create_infer_request() for _ in range(streams)]
-        self.dimensions = int(compiled.output(0).get_partial_shape()[1].get_length())
 
     def run(self, batches: Iterable[TokenBatch], deliver: Deliver) -> None:
         """Encode the batches, as many at a time as there are streams."""
@@ -180,11 +183,11 @@ class OnnxruntimeEncoder:
             self._session = onnxruntime.InferenceSession(
                 str(weights), options, providers=["CPUExecutionProvider"]
             )
+            self.dimensions = int(self._session.get_outputs()[0].shape[-1])
         except Exception as error:  # its errors share no base but Exception
             raise EmbeddingModelUnusable(f"{weights} is not an ONNX encoder: {error}") from error
         self._inputs = [node.name for node in self._session.get_inputs()]
         self._output = self._session.get_outputs()[0].name
-        self.dimensions = int(self._session.get_outputs()[0].shape[-1])
 
     def run(self, batches: Iterable[TokenBatch], deliver: Deliver) -> None:
         """Encode the batches one after the other."""

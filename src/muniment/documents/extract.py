@@ -68,6 +68,22 @@ def extract(item: ConversionItem, limits: Limits) -> Extracted:
         ConversionError: there is none; the class tells why.
         OSError: the file cannot be read.
     """
+    check_size(item, limits)
+    media_type = sniff(item.path, item.filename, item.media_type)
+    extracted = _READERS[media_type.family](item, media_type, limits)
+    if not extracted.text or extracted.text.isspace():
+        raise NoTextFound
+    extracted.title = best_title(item, extracted)
+    return extracted
+
+
+def check_size(item: ConversionItem, limits: Limits) -> int:
+    """Return the size of a file in bytes.
+
+    Raises:
+        EmptyFile, FileTooLarge: it is not within the limits.
+        OSError: the file cannot be read.
+    """
     size = item.path.stat().st_size
     if size == 0:
         raise EmptyFile
@@ -75,12 +91,7 @@ def extract(item: ConversionItem, limits: Limits) -> Extracted:
         raise FileTooLarge(
             f"The file has {size / 1e6:.0f} MB; at most {limits.max_bytes / 1e6:.0f} MB are read."
         )
-    media_type = sniff(item.path, item.filename, item.media_type)
-    extracted = _READERS[media_type.family](item, media_type, limits)
-    if not extracted.text or extracted.text.isspace():
-        raise NoTextFound
-    extracted.title = _title(item, extracted)
-    return extracted
+    return size
 
 
 def _read_markdown(item: ConversionItem, media_type: MediaType, limits: Limits) -> Extracted:
@@ -180,7 +191,7 @@ _READERS: dict[Family, Callable[[ConversionItem, MediaType, Limits], Extracted]]
 }
 
 
-def _title(item: ConversionItem, extracted: Extracted) -> str:
+def best_title(item: ConversionItem, extracted: Extracted) -> str:
     """Return the source's title, the document's own, its first heading, or the file's name."""
     candidates = [
         item.title,

@@ -25,7 +25,11 @@ _KEPT_METADATA = (
     "from_email", "to_emails", "cc_emails", "message_id", "attachments", "description",
     "category", "canonical_url", "document_version",
 )  # fmt: skip
+_NOTHING = (None, "", [], {}, "(unspecified)", "(anonymous)", ["(anonymous)"], "untitled")
 _PAGE_PROBE = 60
+# What Kreuzberg puts before the text of a web page; the metadata holds the same.
+_META_BLOCK = re.compile(r"\A---\n(?:[\w.:-]+: .*\n)*\n?(?:## title: .*\n|---\n)", re.MULTILINE)
+_IMAGE = re.compile(r"!\[([^\]\n]*)\]\([^)\n]*\)")
 
 
 class Reading:
@@ -33,11 +37,11 @@ class Reading:
 
     def __init__(self, result: kreuzberg.ExtractionResult) -> None:
         metadata: Mapping[str, Any] = result.metadata
-        self.text = drop_escapes(clean(result.content)).strip()
+        self.text = _readable(result.content)
         self.metadata: dict[str, Json] = {
             name: json_safe(value)
             for name in _KEPT_METADATA
-            if (value := metadata.get(name)) not in (None, "", [], {})
+            if (value := metadata.get(name)) not in _NOTHING
         }
         self.warnings = [
             f"{warning.source}: {warning.message}"[:500]
@@ -58,7 +62,7 @@ class Reading:
         starts: list[tuple[int, int]] = []
         position = 0
         for number, content in self.page_texts:
-            probe = drop_escapes(clean(content)).strip()[:_PAGE_PROBE]
+            probe = _readable(content)[:_PAGE_PROBE]
             if not probe:
                 continue
             words = re.escape(probe).replace(r"\ ", r"\s+").replace("\\\n", r"\s+")
@@ -67,13 +71,21 @@ class Reading:
                 return []
             starts.append((number, match.start()))
             position = match.end()
-        if not starts:
+        if len(starts) < 2:
+            # A single page says nothing; formats without pages are reported as one.
             return []
         ends = [start for _, start in starts[1:]] + [len(self.text)]
         return [
             Page(number, start if index else 0, end)
             for index, ((number, start), end) in enumerate(zip(starts, ends, strict=True))
         ]
+
+
+def _readable(content: str) -> str:
+    """Return Kreuzberg's Markdown without escapes, images and the head of a web page."""
+    text = drop_escapes(_META_BLOCK.sub("", clean(content)))
+    # Only the words for an image are of use without it.
+    return _IMAGE.sub(r"\1", text).strip()
 
 
 def _configuration(passwords: Sequence[str], *, structure: bool) -> kreuzberg.ExtractionConfig:

@@ -16,7 +16,8 @@ _LONGEST_FRONT_MATTER = 64 * 1024
 _LONGEST_VALUE = 10_000
 _DEEPEST_VALUE = 6
 _FENCE = re.compile(r"```+|~~~+")
-_SHORTCODE = re.compile(r"\{\{[<%].*?[>%]\}\}|<!--.*?-->", re.DOTALL)
+# Bounded, so that thousands that never close do not make it quadratic.
+_SHORTCODE = re.compile(r"\{\{[<%](?:(?!\{\{).){0,1000}?[>%]\}\}", re.DOTALL)
 _CODE_OR_ESCAPE = re.compile(r"(?P<code>`[^`\n]+`)|\\(?P<escaped>[!-\"$-/:-@\[-\]^_{}~])")
 _HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*?)[ \t#]*$", re.M)
 
@@ -81,7 +82,19 @@ def drop_shortcodes(text: str) -> str:
     """Return Markdown without Hugo shortcodes and comments, except in code blocks."""
     if not any(mark in text for mark in ("{{<", "{{%", "<!--")):
         return text
-    return _outside_fences(text, lambda part: _SHORTCODE.sub("", part))
+    return _outside_fences(text, lambda part: _SHORTCODE.sub("", _without_comments(part)))
+
+
+def _without_comments(text: str) -> str:
+    parts: list[str] = []
+    position = 0
+    while (start := text.find("<!--", position)) >= 0:
+        end = text.find("-->", start + 4)
+        if end < 0:
+            break
+        parts.append(text[position:start])
+        position = end + 3
+    return "".join([*parts, text[position:]])
 
 
 def drop_escapes(text: str) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from muniment.db import UnitOfWork, load_statements, new_id
-from muniment.db.statements import observed
 from muniment.documents.chunk import Chunk, embed_hash, embedding_text
 from muniment.documents.search_index import IndexedPassage, SearchIndex
 
@@ -17,19 +16,8 @@ statements = load_statements("muniment.documents")
 WRITE_BATCH = 500
 """Passages that are in memory and on their way to the database at a time."""
 
-_COLUMNS = (
-    "org_id",
-    "chunk_id",
-    "document_id",
-    "ordinal",
-    "text",
-    "heading_path",
-    "page",
-    "start_offset",
-    "end_offset",
-    "token_count",
-    "embed_hash",
-)
+_HEADING_SEPARATOR = "\x1f"
+"""The unit separator: what headings are joined with on their way into an array of arrays."""
 
 ChunkBatches = Callable[[UnitOfWork], AsyncIterator[list[Chunk]]]
 
@@ -121,32 +109,35 @@ async def _write(work: UnitOfWork, index: SearchIndex, contents: Sequence[NewCon
 async def _write_chunks(
     work: UnitOfWork, index: SearchIndex, gathered: Sequence[tuple[NewContent, Chunk]]
 ) -> None:
-    records: list[tuple[Any, ...]] = []
-    passages: list[IndexedPassage] = []
-    for content, chunk in gathered:
-        chunk_id = new_id()
-        records.append(_record(work, chunk_id, content, chunk))
-        passages.append(
+    ids = [new_id() for _ in gathered]
+    chunks = [chunk for _, chunk in gathered]
+    await statements.insert_chunks(
+        work,
+        chunk_ids=ids,
+        document_ids=[content.document_id for content, _ in gathered],
+        ordinals=[chunk.ordinal for chunk in chunks],
+        texts=[chunk.text for chunk in chunks],
+        heading_paths=[_joined(chunk.heading_path) for chunk in chunks],
+        pages=[chunk.page for chunk in chunks],
+        starts=[chunk.start_offset for chunk in chunks],
+        ends=[chunk.end_offset for chunk in chunks],
+        token_counts=[chunk.token_count for chunk in chunks],
+        embed_hashes=[
+            embed_hash(embedding_text(chunk, content.title)) for content, chunk in gathered
+        ],
+    )
+    await index.upsert(
+        work,
+        [
             IndexedPassage(
                 chunk_id, content.document_id, content.title, chunk.heading_path, chunk.text
             )
-        )
-    with observed("documents.copy_chunks"):
-        await work.connection.copy_records_to_table("chunks", records=records, columns=_COLUMNS)
-    await index.upsert(work, passages)
+            for chunk_id, (content, chunk) in zip(ids, gathered, strict=True)
+        ],
+    )
 
 
-def _record(work: UnitOfWork, chunk_id: UUID, content: NewContent, chunk: Chunk) -> tuple[Any, ...]:
-    return (
-        work.scope.org_id,
-        chunk_id,
-        content.document_id,
-        chunk.ordinal,
-        chunk.text,
-        list(chunk.heading_path),
-        chunk.page,
-        chunk.start_offset,
-        chunk.end_offset,
-        chunk.token_count,
-        embed_hash(embedding_text(chunk, content.title)),
+def _joined(heading_path: Sequence[str]) -> str:
+    return _HEADING_SEPARATOR.join(
+        heading.replace(_HEADING_SEPARATOR, " ") for heading in heading_path
     )

@@ -18,7 +18,11 @@ from muniment.documents.text_decoding import clean
 
 _LONGEST_HEADING = 150
 _MOST_HEADING_LINES = 3
+_LONGEST_SHORT_LINE = 50
+_SHORTEST_FULL_LINE = 60
 _SPLIT_WORD = re.compile(r"\b([^\W\d_]{2,})-([^\W\d_]{2,})\b")
+_FEWEST_RUNNING = 3
+_NUMBER = re.compile(r"\d+|(?<![a-z])[ivxl]+(?![a-z])")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _SENTENCE_IN_HEADING = re.compile(r"[.;:,]$|\.\s")
@@ -73,27 +77,70 @@ def structured_pages(
             level = _heading_level(content, text) if kind in ("heading", "title") else 0
             marks.setdefault(node["page"], []).append(_Mark(level, text))
     rejoin = _word_joiner(text for _, text in pages)
+    lines = [[line.strip() for line in clean(text).split("\n")] for _, text in pages]
+    drop_running_lines(lines)
     return [
-        (number, rejoin(_structure(clean(text), marks.get(number, ())))) for number, text in pages
+        (number, rejoin(_structure(page, marks.get(number, ()))))
+        for (number, _), page in zip(pages, lines, strict=True)
     ]
+
+
+def drop_running_lines(pages: Sequence[list[str]]) -> None:
+    """Blank, in place, the headers and footers that pages repeat but for their number.
+
+    A line at an edge of a page (its first or last two) is one if most pages have it there.
+    """
+    edges: Counter[str] = Counter()
+    for page in pages:
+        edges.update({_running(page[index]) for index in _edge_lines(page)})
+    needed = max(_FEWEST_RUNNING, len(pages) // 2 + 1)
+    for page in pages:
+        for index in _edge_lines(page):
+            if edges[_running(page[index])] >= needed:
+                page[index] = ""
+
+
+def _edge_lines(page: Sequence[str]) -> list[int]:
+    filled = [index for index, line in enumerate(page) if line]
+    return sorted({*filled[:2], *filled[-2:]})
+
+
+def _running(line: str) -> str:
+    """Return what stays the same from page to page: the line with its numbers taken out."""
+    return _NUMBER.sub("#", squeeze(line).lower())
 
 
 def _heading_level(content: Mapping[str, Any], text: str) -> int:
     """Return the level, or 0 for what only looks like a heading by its type size."""
-    lines = text.strip().count("\n") + 1
-    words = text.strip()
-    plausible = (
+    lines = text.strip().splitlines()
+    plausible = len(lines) <= _MOST_HEADING_LINES and _may_be_heading(" ".join(lines))
+    return int(content.get("level") or 1) if plausible else 0
+
+
+def _may_be_heading(words: str) -> bool:
+    return (
         3 <= len(words) <= _LONGEST_HEADING
-        and lines <= _MOST_HEADING_LINES
         and (words[0].isalnum() or words[0] in "§(¿¡\"'“„")
         and not _SENTENCE_IN_HEADING.search(words.replace(". ", " ", 1))
         and sum(char.isalpha() for char in words) * 2 > len(words.replace(" ", ""))
     )
-    return int(content.get("level") or 1) if plausible else 0
 
 
-def _structure(text: str, marks: Sequence[_Mark]) -> str:
-    lines = [line.strip() for line in text.split("\n")]
+def _stands_out(lines: Sequence[str], index: int) -> bool:
+    """Tell whether a short line before a paragraph is a heading that the analysis missed.
+
+    It must look like a title, come after a finished sentence or at the top, and be followed by
+    a full line that begins a sentence.
+    """
+    line = lines[index]
+    if len(line) > _LONGEST_SHORT_LINE or not line[:1].isupper() or not _may_be_heading(line):
+        return False
+    before = next((text for text in reversed(lines[:index]) if text), ".")
+    after = lines[index + 1] if index + 1 < len(lines) else ""
+    return before[-1] in ".!?:" and len(after) > _SHORTEST_FULL_LINE and after[0].isupper()
+
+
+def _structure(lines: Sequence[str], marks: Sequence[_Mark]) -> str:
     squeezed = [squeeze(line) for line in lines]
     starts: dict[int, _Mark] = {}
     position = 0
@@ -119,6 +166,10 @@ def _render(lines: Sequence[str], starts: Mapping[int, _Mark]) -> Iterator[str]:
     index = 0
     while index < len(lines):
         mark = starts.get(index)
+        if (mark is None or not mark.level) and _stands_out(lines, index):
+            yield from ("", f"## {lines[index]}", "")
+            index += 1
+            continue
         if mark is None:
             yield lines[index]
             index += 1

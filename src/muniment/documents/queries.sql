@@ -139,6 +139,24 @@ FOR UPDATE OF document;
 DELETE FROM chunks
 WHERE org_id = current_org_id() AND document_id = ANY(:document_ids::uuid[]);
 
+-- name: insert_chunks!
+-- Write passages in bulk. (COPY is not allowed on a table under row-level security.)
+INSERT INTO chunks (
+    org_id, chunk_id, document_id, ordinal, text, heading_path, page, start_offset, end_offset,
+    token_count, embed_hash
+)
+SELECT
+    current_org_id(), chunk_id, document_id, ordinal, text,
+    string_to_array(heading_path, E'\x1f'), page, start_offset, end_offset, token_count, embed_hash
+FROM unnest(
+    :chunk_ids::uuid[], :document_ids::uuid[], :ordinals::int[], :texts::text[],
+    :heading_paths::text[], :pages::int[], :starts::int[], :ends::int[], :token_counts::int[],
+    :embed_hashes::bytea[]
+) AS new (
+    chunk_id, document_id, ordinal, text, heading_path, page, start_offset, end_offset,
+    token_count, embed_hash
+);
+
 -- name: finish_conversions!
 -- Record what conversion found; the documents are searchable from this commit on.
 UPDATE documents AS document
@@ -211,3 +229,40 @@ WHERE org_id = current_org_id()
     AND external_id > :after
 ORDER BY external_id
 LIMIT 1000;
+
+-- name: list_documents
+-- A page of the library, newest first; narrowed to a source or a status where asked.
+SELECT
+    document_id, workspace_id, source_id, external_id, title, url, media_type, size_bytes, status,
+    error_code, error_detail, page_count, chunk_count, source_updated_at, created_at, updated_at
+FROM documents
+WHERE org_id = current_org_id()
+    AND document_id < :before
+    AND (:workspace_id::uuid IS NULL OR workspace_id = :workspace_id)
+    AND (:source_id::uuid IS NULL OR source_id = :source_id)
+    AND (:status::text IS NULL OR status = :status)
+ORDER BY document_id DESC
+LIMIT :limit;
+
+-- name: get_document^
+-- One document of the library with what its content tells of itself.
+SELECT
+    document_id, workspace_id, source_id, external_id, title, url, media_type, size_bytes, status,
+    error_code, error_detail, page_count, chunk_count, source_updated_at, created_at, updated_at,
+    metadata, content_hash, text_hash
+FROM documents
+WHERE org_id = current_org_id()
+    AND document_id = :document_id
+    AND (:workspace_id::uuid IS NULL OR workspace_id = :workspace_id);
+
+-- name: list_chunks
+-- A page of a document's passages in reading order.
+SELECT
+    chunk.chunk_id, chunk.ordinal, chunk.text, chunk.heading_path, chunk.page,
+    chunk.start_offset, chunk.end_offset, chunk.token_count
+FROM chunks AS chunk
+WHERE chunk.org_id = current_org_id()
+    AND chunk.document_id = :document_id
+    AND chunk.ordinal > :after
+ORDER BY chunk.ordinal
+LIMIT :limit;

@@ -30,13 +30,20 @@ class DocumentsPayload(msgspec.Struct, frozen=True):
 @task(kind="documents.convert", lane=Lane.CONVERT, deadline=timedelta(minutes=30), max_attempts=5)
 async def convert_documents(job: RunningJob, payload: DocumentsPayload) -> None:
     """Convert documents and make them searchable by their words; then have them embedded."""
-    await ConversionBatch(
+    batch = ConversionBatch(
         job,
         job.resource(Converter),
         job.resource(BlobStore),
         job.resource(SearchIndex),  # type: ignore[type-abstract]
         enqueue_embedding,
-    ).run(payload.document_ids)
+    )
+    try:
+        await batch.run(payload.document_ids)
+    except Exception as error:
+        # Whatever it was: no attempt follows, and documents must not wait for ever.
+        if job.attempt >= convert_documents.max_attempts:
+            await batch.give_up(payload.document_ids, error)
+        raise
 
 
 @task(kind="documents.embed", lane=Lane.EMBED, deadline=timedelta(hours=1), max_attempts=5)

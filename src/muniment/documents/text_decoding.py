@@ -23,7 +23,7 @@ _DECLARED = re.compile(
 )
 # Text has line ends, tabs and form feeds; the escape starts the sequences of ISO-2022.
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\x08\x1b")) + b"\x7f"
-_NOT_IN_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ufeff\ufffe\uffff\ud800-\udfff]")
+_NOT_IN_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff\ufffe\uffff\ud800-\udfff]")
 
 
 def detect_encoding(head: bytes) -> str | None:
@@ -74,8 +74,9 @@ def clean(text: str) -> str:
     """Return text with `\\n` line ends and without what Postgres or a page cannot hold."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if "\f" in text or "\v" in text:
-        text = text.replace("\f", "\n").replace("\v", "\n")
+    for line_end in "\f\v\x85":
+        if line_end in text:
+            text = text.replace(line_end, "\n")
     if text.isprintable():
         return text
     return _NOT_IN_TEXT.sub("", text)

@@ -22,7 +22,14 @@ from muniment.jobs.task import Backoff
 _log = structlog.get_logger(__name__)
 _statements = load_statements("muniment.jobs")
 
-DATABASE_TROUBLE = (ServiceUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+DATABASE_TROUBLE = (
+    ServiceUnavailable,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # How asyncpg reports some operations that a dying connection cut short.
+    asyncpg.InternalClientError,
+    OSError,
+)
 """What a worker outlives by trying again: a lost connection, a restarting or busy server."""
 
 _BATCH = 500
@@ -60,16 +67,27 @@ def released(claim: Claim) -> Requeued:
 
 
 def failed_attempt(
-    claim: Claim, failure: Exception, backoff: Backoff, progress: Progress
+    claim: Claim, failure: BaseException, backoff: Backoff, progress: Progress
 ) -> Outcome:
     """Decide what becomes of a job whose attempt failed: tried again, or failed for good."""
     error = _describe(failure)
-    if isinstance(failure, PermanentFailure) or claim.attempt >= claim.max_attempts:
+    last = isinstance(failure, PermanentFailure) or claim.attempt >= claim.max_attempts
+    _log.warning(
+        "job failed" if last else "attempt failed",
+        job_id=str(claim.job_id),
+        org_id=str(claim.org_id),
+        kind=claim.kind,
+        attempt=claim.attempt,
+        code=error["code"],
+        # What we raise ourselves says it in a sentence; the rest needs its traceback.
+        exc_info=None if isinstance(failure, MunimentError) else failure,
+    )
+    if last:
         return Finished(claim, "failed", progress, error)
     return Requeued(claim, error, backoff.delay(claim.attempt))
 
 
-def _describe(failure: Exception) -> dict[str, str]:
+def _describe(failure: BaseException) -> dict[str, str]:
     if isinstance(failure, MunimentError):
         code, detail = failure.code, failure.detail
     else:

@@ -95,7 +95,7 @@ class Presence:
             try:
                 await asyncio.wait_for(lost.wait(), _PING_SECONDS)
             except TimeoutError:
-                await connection.execute("SELECT 1")
+                await _statements.ping(_Session(connection))
 
     async def _take_lock(self, connection: asyncpg.Connection[Any]) -> None:
         # Our own former session may take a moment to end after its connection broke.

@@ -16,8 +16,9 @@ ON CONFLICT (org_id, kind, dedupe_key)
 RETURNING job.job_id, job.dedupe_key;
 
 -- name: start_jobs
--- Mark jobs as running that this worker has just claimed from the queue.
-SELECT * FROM start_jobs(:worker_id::uuid, :org_ids::uuid[], :job_ids::uuid[]);
+-- Mark jobs as running that this worker has just claimed. Bounded by the claims it is given.
+SELECT org_id, job_id, workspace_id, kind, payload, attempts, max_attempts, deadline
+FROM start_jobs(:worker_id::uuid, :org_ids::uuid[], :job_ids::uuid[]);
 
 -- name: put_back_claims$
 -- Undo claims whose jobs could not be started.
@@ -32,14 +33,14 @@ ORDER BY execute_after
 LIMIT 1;
 
 -- name: finish_jobs
--- End jobs that this worker holds: the queue rows go, the tracked rows tell how it went.
+-- End jobs that this worker holds, in queue and tracked row. Bounded by the jobs it is given.
 SELECT finish_jobs(
     :worker_id::uuid, :queue_ids::bigint[], :org_ids::uuid[], :job_ids::uuid[], :statuses::text[],
     :errors::jsonb[], :done::bigint[], :totals::bigint[], :units::text[]
 ) AS job_id;
 
 -- name: requeue_jobs
--- Queue jobs that this worker holds once more, after a failure or because it shuts down.
+-- Queue jobs that this worker holds once more. Bounded by the jobs it is given.
 SELECT requeue_jobs(
     :worker_id::uuid, :queue_ids::bigint[], :org_ids::uuid[], :job_ids::uuid[],
     :errors::jsonb[], :delays::interval[], :refunds::integer[]
@@ -72,6 +73,10 @@ WHERE locktype = 'advisory' AND objsubid = 2 AND granted
     AND classid = worker_lock_class()::oid
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
 
+-- name: ping$
+-- Find out whether the connection still leads to the server.
+SELECT 1;
+
 -- name: dead_workers
 -- Find workers that hold jobs but have lost their sign of life.
 SELECT DISTINCT entry.queue_manager_id AS worker_id
@@ -90,11 +95,13 @@ WHERE entry.status = 'picked'
 LIMIT 100;
 
 -- name: take_over_jobs
--- Queue the jobs of dead or long silent workers again, or fail those without an attempt left.
-SELECT * FROM take_over_jobs(:dead::uuid[], :silence::interval);
+-- Queue jobs of dead or long silent workers again, or fail those without an attempt left.
+SELECT org_id, job_id, kind, status, attempts
+FROM take_over_jobs(:dead::uuid[], :silence::interval)
+LIMIT 1000;
 
 -- name: beat
--- Show that this worker still works on its jobs; return their queue ids.
+-- Show that this worker still works on its jobs. Bounded by the concurrency of its lanes.
 UPDATE queue.pgqueuer
 SET heartbeat = now()
 WHERE queue_manager_id = :worker_id AND status = 'picked'
@@ -135,20 +142,30 @@ LIMIT :limit;
 
 -- name: list_running_jobs
 -- Page through running jobs, newest first; they are those picked in the queue.
+WITH picked AS MATERIALIZED (
+    SELECT convert_from(payload, 'UTF8')::jsonb AS entry
+    FROM queue.pgqueuer
+    WHERE status = 'picked'
+)
 SELECT
-    job_id, kind, lane, status, progress_done, progress_total, progress_unit, attempts,
-    max_attempts, error, parent_id, queued_at, started_at, finished_at
-FROM jobs
-WHERE job_id IN (
-        SELECT (convert_from(payload, 'UTF8')::jsonb ->> 'job_id')::uuid
-        FROM queue.pgqueuer
-        WHERE status = 'picked'
-    )
-    AND status = 'running' AND job_id < :before AND job_id >= :since
-    AND (:kind::text IS NULL OR kind = :kind::text)
-    AND (:lane::text IS NULL OR lane = :lane::text)
-    AND (:workspace_id::uuid IS NULL OR workspace_id = :workspace_id::uuid)
-ORDER BY job_id DESC
+    job.job_id, job.kind, job.lane, job.status, job.progress_done, job.progress_total,
+    job.progress_unit, job.attempts, job.max_attempts, job.error, job.parent_id, job.queued_at,
+    job.started_at, job.finished_at
+FROM picked
+CROSS JOIN LATERAL (
+    SELECT
+        job_id, kind, lane, status, progress_done, progress_total, progress_unit, attempts,
+        max_attempts, error, parent_id, queued_at, started_at, finished_at
+    FROM jobs
+    WHERE org_id = current_org_id() AND job_id = (picked.entry ->> 'job_id')::uuid
+        AND status = 'running' AND job_id < :before AND job_id >= :since
+        AND (:kind::text IS NULL OR kind = :kind::text)
+        AND (:lane::text IS NULL OR lane = :lane::text)
+        AND (:workspace_id::uuid IS NULL OR workspace_id = :workspace_id::uuid)
+    LIMIT 1
+) AS job
+WHERE (picked.entry ->> 'org_id')::uuid = current_org_id()
+ORDER BY job.job_id DESC
 LIMIT :limit;
 
 -- name: list_ended_jobs
@@ -165,23 +182,33 @@ ORDER BY job_id DESC
 LIMIT :limit;
 
 -- name: list_jobs_by_kind
--- Page through the jobs of one kind, newest first.
+-- Page through the jobs of one kind, newest first: the newest in each lane, merged.
 SELECT
-    job_id, kind, lane, status, progress_done, progress_total, progress_unit, attempts,
-    max_attempts, error, parent_id, queued_at, started_at, finished_at
-FROM jobs
-WHERE kind = :kind AND job_id < :before AND job_id >= :since
-    AND (:lane::text IS NULL OR lane = :lane::text)
-    AND (:workspace_id::uuid IS NULL OR workspace_id = :workspace_id::uuid)
-ORDER BY job_id DESC
+    job.job_id, job.kind, job.lane, job.status, job.progress_done, job.progress_total,
+    job.progress_unit, job.attempts, job.max_attempts, job.error, job.parent_id, job.queued_at,
+    job.started_at, job.finished_at
+FROM unnest(:lanes::text[]) AS wanted (lane)
+CROSS JOIN LATERAL (
+    SELECT
+        job_id, kind, lane, status, progress_done, progress_total, progress_unit, attempts,
+        max_attempts, error, parent_id, queued_at, started_at, finished_at
+    FROM jobs
+    WHERE jobs.lane = wanted.lane AND kind = :kind AND job_id < :before AND job_id >= :since
+        AND (:workspace_id::uuid IS NULL OR workspace_id = :workspace_id::uuid)
+    ORDER BY job_id DESC
+    LIMIT :limit
+) AS job
+ORDER BY job.job_id DESC
 LIMIT :limit;
 
 -- name: list_jobs_by_lane
 -- Page through the jobs of one lane, newest first: the newest of each kind, merged.
 WITH RECURSIVE kinds AS (
-    (SELECT kind FROM jobs ORDER BY kind LIMIT 1)
+    (SELECT kind FROM jobs WHERE lane = :lane ORDER BY kind LIMIT 1)
     UNION ALL
-    SELECT (SELECT kind FROM jobs WHERE kind > kinds.kind ORDER BY kind LIMIT 1)
+    SELECT (
+        SELECT kind FROM jobs WHERE lane = :lane AND kind > kinds.kind ORDER BY kind LIMIT 1
+    )
     FROM kinds
     WHERE kinds.kind IS NOT NULL
 )
@@ -191,9 +218,11 @@ SELECT
     job.started_at, job.finished_at
 FROM kinds
 CROSS JOIN LATERAL (
-    SELECT *
+    SELECT
+        job_id, kind, lane, status, progress_done, progress_total, progress_unit, attempts,
+        max_attempts, error, parent_id, queued_at, started_at, finished_at
     FROM jobs
-    WHERE jobs.kind = kinds.kind AND lane = :lane AND job_id < :before AND job_id >= :since
+    WHERE lane = :lane AND jobs.kind = kinds.kind AND job_id < :before AND job_id >= :since
         AND (:workspace_id::uuid IS NULL OR workspace_id = :workspace_id::uuid)
     ORDER BY job_id DESC
     LIMIT :limit

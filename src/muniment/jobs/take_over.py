@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
 
@@ -29,6 +30,7 @@ class TakeOver:
         self._database = database
         self._worker_id = worker_id
         self._presence = presence
+        self._beat_now = asyncio.Event()
 
     async def watch(self) -> None:
         """Queue the jobs of dead workers again until cancelled.
@@ -66,6 +68,10 @@ class TakeOver:
             )
         return missing
 
+    def hurry(self) -> None:
+        """Look at once whether our jobs are still ours: the connection was away for a while."""
+        self._beat_now.set()
+
     async def beat(self, ours: Callable[[], set[int]], lost: Callable[[set[int]], None]) -> None:
         """Renew our jobs' heartbeat until cancelled, and tell `lost` which are no longer ours.
 
@@ -73,6 +79,7 @@ class TakeOver:
         """
         while True:
             await self._presence.held.wait()
+            self._beat_now.clear()
             believed = ours()
             try:
                 async with self._database.system() as uow:
@@ -84,4 +91,5 @@ class TakeOver:
             else:
                 if gone := believed - {row["id"] for row in rows}:
                     lost(gone)
-            await asyncio.sleep(_BEAT_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._beat_now.wait(), _BEAT_SECONDS)

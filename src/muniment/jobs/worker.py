@@ -87,7 +87,7 @@ class Worker:
         self._ledger = Ledger(database, self.worker_id)
         self._progress = ProgressWriter(database, self.worker_id)
         self._presence = Presence(
-            database.dsn, self.worker_id, on_work=self._announce, on_connected=self._announce_all
+            database.dsn, self.worker_id, on_work=self._announce, on_connected=self._connected
         )
         self._take_over = TakeOver(database, self.worker_id, self._presence)
         self._lanes = {
@@ -122,13 +122,13 @@ class Worker:
                 await stop.wait()
                 for runner in self._lanes.values():
                     runner.stop()
-                await asyncio.wait(lanes)
+                await asyncio.wait(lanes, timeout=_UNWIND_SECONDS)
                 await self._drain(at_once or asyncio.Event())
                 await _at_most(self._ledger.settled(), 10.0)
             finally:
                 for attempt in list(self._attempts.values()):
                     self._stop(attempt, _Stop.SHUTDOWN)
-                for each in background:
+                for each in (*lanes, *background):
                     each.cancel()
 
     def _announce(self, lane: str) -> None:
@@ -136,9 +136,10 @@ class Worker:
             if runner.lane.value == lane:
                 runner.announce()
 
-    def _announce_all(self) -> None:
+    def _connected(self) -> None:
         for runner in self._lanes.values():
             runner.announce()
+        self._take_over.hurry()
 
     def _held(self) -> set[int]:
         return set(self._attempts)
@@ -241,14 +242,13 @@ class Worker:
             return released(claim)
         if attempt.reason is _Stop.DEADLINE:
             failure = DeadlineExceeded(f"The job ran longer than {claim.deadline}.")
-        elif failure is None:
-            failure = MunimentError("The job cancelled itself.")
-        elif not isinstance(failure, Exception):
-            raise failure
-        kind = self._tasks.get(claim.kind)
-        if not isinstance(failure, MunimentError):
-            _log.error("job failed", job_id=str(claim.job_id), kind=claim.kind, exc_info=failure)
-        return failed_attempt(claim, failure, kind.backoff if kind else Backoff(), progress)
+        known = self._tasks.get(claim.kind)
+        return failed_attempt(
+            claim,
+            failure or MunimentError("The job cancelled itself."),
+            known.backoff if known else Backoff(),
+            progress,
+        )
 
     async def _drain(self, at_once: asyncio.Event) -> None:
         idle = asyncio.create_task(self._idle.wait())

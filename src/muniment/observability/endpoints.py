@@ -30,13 +30,13 @@ class Ready(msgspec.Struct, frozen=True):
     checks: list[Check]
 
 
-@get("/healthz", tags=["process"], summary="Whether the process is alive", security=[])
+@get("/healthz", tags=["process"], summary="Whether the process is alive")
 async def healthz() -> Alive:
     """Answer without looking at anything else, so that an outage elsewhere restarts nothing."""
     return Alive("ok", __version__)
 
 
-@get("/readyz", tags=["process"], summary="Whether the process can serve", security=[])
+@get("/readyz", tags=["process"], summary="Whether the process can serve")
 async def readyz(database: NamedDependency[SkipValidation[Database]]) -> Ready:
     """Check database, migrations and queue; a problem with status 503 names what is missing."""
     checks = await check_readiness(database)
@@ -45,7 +45,7 @@ async def readyz(database: NamedDependency[SkipValidation[Database]]) -> Ready:
     return Ready("ready", checks)
 
 
-@get("/metrics", tags=["process"], summary="Metrics for Prometheus", security=[])
+@get("/metrics", tags=["process"], summary="Metrics for Prometheus")
 async def metrics(
     request: Request[Any, Any, Any], process_metrics: NamedDependency[SkipValidation[Metrics]]
 ) -> Response[bytes]:

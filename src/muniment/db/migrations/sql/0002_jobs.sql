@@ -136,7 +136,7 @@ COMMENT ON COLUMN jobs.error IS 'Object with code and detail: why the last attem
 -- left free: so starting a job rewrites its row in place and touches no index (a HOT update).
 -- Hence `ended_as` beside `status`, and a dedupe key that is cleared when the job starts. Running
 -- jobs are found through the queue.
-CREATE INDEX jobs_by_kind ON jobs (org_id, kind, job_id);
+CREATE INDEX jobs_by_kind ON jobs (org_id, lane, kind, job_id);
 CREATE INDEX jobs_active ON jobs (org_id, job_id) WHERE finished_at IS NULL;
 CREATE INDEX jobs_ended ON jobs (org_id, ended_as, job_id) WHERE ended_as IS NOT NULL;
 CREATE INDEX jobs_by_parent ON jobs (org_id, parent_id) WHERE parent_id IS NOT NULL;

@@ -196,27 +196,3 @@ END
 $$;
 REVOKE ALL ON FUNCTION embedding_model(text, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION embedding_model(text, integer) TO muniment_app;
-
--- Conditions on documents. NULL means no condition.
-CREATE TYPE search_filters AS (
-    workspace_id uuid,
-    source_ids uuid[],
-    document_ids uuid[],
-    types text[],
-    updated_after timestamptz,
-    updated_before timestamptz,
-    metadata jsonb
-);
-
-CREATE FUNCTION document_passes(document documents, filters search_filters) RETURNS boolean
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN (filters.workspace_id IS NULL OR document.workspace_id = filters.workspace_id)
-        AND (filters.source_ids IS NULL OR document.source_id = ANY(filters.source_ids))
-        AND (filters.document_ids IS NULL OR document.document_id = ANY(filters.document_ids))
-        AND (filters.types IS NULL OR document.media_type = ANY(filters.types)
-            OR split_part(document.media_type, '/', 1) || '/*' = ANY(filters.types))
-        AND (filters.updated_after IS NULL
-            OR coalesce(document.source_updated_at, document.created_at) >= filters.updated_after)
-        AND (filters.updated_before IS NULL
-            OR coalesce(document.source_updated_at, document.created_at) <= filters.updated_before)
-        AND (filters.metadata IS NULL OR document.metadata @> filters.metadata);

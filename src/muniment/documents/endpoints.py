@@ -1,0 +1,139 @@
+"""The documents of the caller's organization."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import quote
+from uuid import UUID
+
+from litestar import delete, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+from litestar.response import Stream
+
+from muniment.db import Role, TenantScope, UnitOfWork
+from muniment.documents.blobs import BlobStore
+from muniment.documents.errors import BlobNotFound
+from muniment.documents.library import (
+    DocumentFilter,
+    delete_document,
+    find_document,
+    list_passages,
+)
+from muniment.documents.library import list_documents as page_of_documents
+from muniment.documents.schemas import Document, DocumentPage, DocumentStatus, PassagePage
+from muniment.documents.search_index import SearchIndex
+from muniment.tenancy.authentication import require_role
+
+Limit = Annotated[int, QueryParameter(ge=1, le=100)]
+Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")]
+
+
+@get("/v1/documents", tags=["documents"], summary="List documents, newest first")
+async def list_documents(
+    *,
+    uow: NamedDependency[UnitOfWork],
+    cursor_secret: NamedDependency[bytes],
+    source_id: UUID | None = None,
+    status: DocumentStatus | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> DocumentPage:
+    """Filters combine; all are optional."""
+    wanted = DocumentFilter(source_id, status)
+    return await page_of_documents(uow, wanted, limit=limit, cursor=cursor, secret=cursor_secret)
+
+
+@get("/v1/documents/{document_id:uuid}", tags=["documents"], summary="Show a document")
+async def get_document(uow: NamedDependency[UnitOfWork], document_id: FromPath[UUID]) -> Document:
+    """How the document stands, where it came from, and what its content tells of itself."""
+    return Document.from_row(await find_document(uow, document_id))
+
+
+@delete("/v1/documents/{document_id:uuid}", tags=["documents"], summary="Delete a document")
+async def remove_document(
+    uow: NamedDependency[UnitOfWork],
+    tenant: NamedDependency[TenantScope],
+    search_index: NamedDependency[SearchIndex],
+    document_id: FromPath[UUID],
+) -> None:
+    """The document is found by no search from then on.
+
+    A document of a source comes back with the next sync while its item is still there.
+    """
+    require_role(tenant, Role.EDITOR)
+    await delete_document(uow, search_index, document_id)
+
+
+@get(
+    "/v1/documents/{document_id:uuid}/chunks",
+    tags=["documents"],
+    summary="List the passages of a document",
+)
+async def list_chunks(
+    *,
+    uow: NamedDependency[UnitOfWork],
+    cursor_secret: NamedDependency[bytes],
+    document_id: FromPath[UUID],
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> PassagePage:
+    """In reading order."""
+    return await list_passages(
+        uow, document_id, limit=limit, cursor=cursor, secret=cursor_secret
+    )
+
+
+@get(
+    "/v1/documents/{document_id:uuid}/content",
+    tags=["documents"],
+    summary="Read a document as Markdown",
+    media_type="text/markdown; charset=utf-8",
+)
+async def get_content(
+    uow: NamedDependency[UnitOfWork],
+    blobs: NamedDependency[BlobStore],
+    document_id: FromPath[UUID],
+) -> Stream:
+    """The converted text that passages and their offsets refer to."""
+    row = await find_document(uow, document_id)
+    if row["text_hash"] is None:
+        raise BlobNotFound("This document has no content (yet): look at its status.")
+    return _stream(blobs, uow, row["text_hash"], "text/markdown; charset=utf-8", {})
+
+
+@get(
+    "/v1/documents/{document_id:uuid}/original",
+    tags=["documents"],
+    summary="Download a document as it was imported",
+    media_type="application/octet-stream",
+)
+async def get_original(
+    uow: NamedDependency[UnitOfWork],
+    blobs: NamedDependency[BlobStore],
+    document_id: FromPath[UUID],
+) -> Stream:
+    """Byte for byte; always as a download, since what others wrote must not run here."""
+    row = await find_document(uow, document_id)
+    if row["content_hash"] is None:
+        raise BlobNotFound("The bytes of this document could not be read at its source.")
+    name = quote(row["external_id"].rpartition("/")[2], safe="")
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+    return _stream(blobs, uow, row["content_hash"], "application/octet-stream", headers)
+
+
+def _stream(
+    blobs: BlobStore, uow: UnitOfWork, digest: bytes, media_type: str, headers: dict[str, Any]
+) -> Stream:
+    pieces = blobs.stream(uow.scope.org_id, digest)
+    return Stream(pieces, media_type=media_type, headers=headers)
+
+
+handlers = [
+    list_documents,
+    get_document,
+    remove_document,
+    list_chunks,
+    get_content,
+    get_original,
+]

@@ -1,0 +1,90 @@
+"""List jobs and look one up, within the organization of a transaction."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from muniment.db import UnitOfWork, load_statements
+from muniment.db.cursors import decode_cursor, encode_cursor
+from muniment.jobs.errors import JobNotFound
+from muniment.jobs.schemas import Job, JobPage, JobStatus
+from muniment.jobs.task import Lane
+
+_statements = load_statements("muniment.jobs")
+
+_LISTING = "jobs"
+_NEWEST = UUID(int=2**128 - 1)
+_OLDEST = UUID(int=0)
+
+
+class JobFilter(msgspec.Struct, frozen=True):
+    """Which jobs to list; what is None does not matter."""
+
+    status: JobStatus | None = None
+    kind: str | None = None
+    lane: Lane | None = None
+    since: datetime | None = None
+    """Created at this time or later."""
+
+
+async def find_job(uow: UnitOfWork, job_id: UUID) -> Job:
+    """Return one job.
+
+    Raises:
+        JobNotFound: the organization (or the caller's workspace) has no such job.
+    """
+    row = await _statements.get_job(uow, job_id=job_id, workspace_id=uow.scope.workspace_id)
+    if row is None:
+        raise JobNotFound
+    return Job.from_row(row)
+
+
+async def list_jobs(
+    uow: UnitOfWork, wanted: JobFilter, *, limit: int, cursor: str | None, secret: bytes
+) -> JobPage:
+    """Return a page of jobs, newest first, in one statement.
+
+    Raises:
+        InvalidCursor: the cursor is not one that this listing gave out.
+    """
+    before = _NEWEST if cursor is None else decode_cursor(secret, _LISTING, cursor, UUID)
+    rows = await _statement(wanted.status, wanted.kind, wanted.lane)(
+        uow,
+        status=wanted.status,
+        kind=wanted.kind,
+        lane=wanted.lane,
+        lanes=list(Lane) if wanted.lane is None else [wanted.lane],
+        before=before,
+        since=_OLDEST if wanted.since is None else _first_id_at(wanted.since),
+        workspace_id=uow.scope.workspace_id,
+        limit=limit + 1,
+    )
+    items = [Job.from_row(row) for row in rows[:limit]]
+    more = len(rows) > limit
+    return JobPage(items, encode_cursor(secret, _LISTING, items[-1].id) if more else None)
+
+
+def _statement(status: JobStatus | None, kind: str | None, lane: Lane | None) -> Any:
+    """Return the statement whose index fits the filter best."""
+    if status is JobStatus.QUEUED:
+        return _statements.list_queued_jobs
+    if status is JobStatus.RUNNING:
+        return _statements.list_running_jobs
+    if status is not None:
+        return _statements.list_ended_jobs
+    if kind is not None:
+        return _statements.list_jobs_by_kind
+    if lane is not None:
+        return _statements.list_jobs_by_lane
+    return _statements.list_jobs
+
+
+def _first_id_at(moment: datetime) -> UUID:
+    """Return the smallest UUIDv7 of a millisecond: it leads with Unix time (RFC 9562, 5.7)."""
+    at = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    milliseconds = min(max(0, int(at.timestamp() * 1000)), 2**48 - 1)
+    return UUID(int=milliseconds << 80)

@@ -1,0 +1,1 @@
+"""Search: candidates from an index, fused, read under row security, and shown with evidence."""

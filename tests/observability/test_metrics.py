@@ -1,0 +1,97 @@
+"""Metrics: real, bounded, and in a format that Prometheus reads."""
+
+from __future__ import annotations
+
+import os
+
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from muniment.db import Database
+from muniment.observability.metrics import Metrics
+
+
+def samples(metrics: Metrics) -> dict[str, float]:
+    """Return every sample by its name and labels."""
+    text = metrics.render("text/plain")[0].decode()
+    return {
+        sample.name + "".join(f" {value}" for _, value in sorted(sample.labels.items())): (
+            sample.value
+        )
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_requests_fall_into_buckets_by_route_method_and_status() -> None:
+    metrics = Metrics("api")
+    for seconds in (0.002, 0.3):
+        metrics.request_began()
+        metrics.request_ended("/v1/jobs", "GET", 200, seconds)
+    metrics.request_began()
+    metrics.request_ended("/v1/jobs", "GET", 404, 0.001)
+    found = samples(metrics)
+    name = "muniment_http_request_duration_seconds"
+    assert found[f"{name}_count GET /v1/jobs 2xx"] == 2
+    assert found[f"{name}_sum GET /v1/jobs 2xx"] == pytest.approx(0.302)
+    assert found[f"{name}_bucket 0.0025 GET /v1/jobs 2xx"] == 1
+    assert found[f"{name}_count GET /v1/jobs 4xx"] == 1
+    assert found["muniment_http_requests_in_progress"] == 0
+
+
+def test_number_of_series_does_not_grow_with_traffic() -> None:
+    metrics = Metrics("api")
+    for number in range(1000):
+        metrics.request_began()
+        metrics.request_ended("(unmatched)", f"MADE-UP-{number}", 404, 0.001)
+        metrics.statement_ran("jobs.list_jobs", 0.001, failed=False)
+    before = len(samples(metrics))
+    for number in range(1000):
+        metrics.request_ended("(unmatched)", f"MADE-UP-TOO-{number}", 404, 0.001)
+    assert len(samples(metrics)) == before < 100
+
+
+def test_statements_are_timed_and_failures_counted() -> None:
+    metrics = Metrics("worker")
+    metrics.statement_ran("jobs.list_jobs", 0.004, failed=False)
+    metrics.statement_ran("jobs.list_jobs", 0.004, failed=True)
+    found = samples(metrics)
+    assert found["muniment_db_statement_duration_seconds_count jobs.list_jobs"] == 2
+    assert found["muniment_db_statement_errors_total jobs.list_jobs"] == 1
+
+
+def test_process_metrics_are_real() -> None:
+    found = samples(Metrics("worker"))
+    process = psutil.Process(os.getpid())
+    assert found["process_resident_memory_bytes"] == pytest.approx(
+        process.memory_info().rss, rel=0.2
+    )
+    assert 0 < found["process_cpu_seconds_total"] < 100_000
+    assert found["process_start_time_seconds"] == pytest.approx(process.create_time(), abs=1)
+    assert found["process_threads"] >= 1
+    assert found["process_open_fds"] > 2
+    assert any(name.startswith("muniment_build_info") and "worker" in name for name in found)
+
+
+async def test_pools_are_counted(database: Database) -> None:
+    metrics = Metrics("api")
+    metrics.watch_pool("app", database.pool)
+    async with database.system():
+        busy = samples(metrics)
+    free = samples(metrics)
+    assert (busy["muniment_db_pool_size app"], busy["muniment_db_pool_idle app"]) == (1, 0)
+    assert (free["muniment_db_pool_size app"], free["muniment_db_pool_idle app"]) == (1, 1)
+    assert free["muniment_db_pool_max app"] == 5
+
+
+def test_each_set_of_metrics_is_its_own() -> None:
+    one, other = Metrics("api"), Metrics("api")
+    one.statement_ran("jobs.list_jobs", 0.1, failed=False)
+    assert "muniment_db_statement_duration_seconds_count jobs.list_jobs" not in samples(other)
+
+
+def test_openmetrics_is_there_for_who_asks() -> None:
+    body, media_type = Metrics("api").render("application/openmetrics-text; version=1.0.0")
+    assert media_type.startswith("application/openmetrics-text")
+    assert body.endswith(b"# EOF\n")
