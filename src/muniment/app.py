@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Request, Router, get
 from litestar.connection import ASGIConnection
+from litestar.datastructures import Headers
 from litestar.di import Provide
 from litestar.enums import RequestEncodingType, ScopeType
 from litestar.handlers import BaseRouteHandler
@@ -170,18 +171,21 @@ def for_callers_with_a_key(handlers: Sequence[BaseRouteHandler]) -> Router:
     return Router(
         "/",
         route_handlers=handlers,
-        guards=[authenticate_caller, require_media_type],
+        guards=[admit_caller],
         security=[{"api_key": []}],
     )
 
 
-async def authenticate_caller(
-    connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
+async def admit_caller(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
 ) -> None:
-    """Find out who asks, before anything else of the request is read (a guard).
+    """Find out who asks and with what, before the body is read (a guard).
+
+    It is one guard, not two, because the framework copies the handler for each.
 
     Raises:
         MissingCredentials, InvalidCredentials: see `authenticate`.
+        UnsupportedMediaType: the body is of another type than the handler reads.
     """
     app = connection.app
     if not isinstance(app, Application):
@@ -192,22 +196,14 @@ async def authenticate_caller(
     org_id = str(tenant.org_id)
     record_of(connection.scope).org_id = org_id
     bind_contextvars(org_id=org_id)
+    _require_media_type(connection.headers, handler)
 
 
-async def require_media_type(
-    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
-) -> None:
-    """Refuse a body of another type than the handler reads (a guard).
-
-    Without it the framework would read anything as JSON.
-
-    Raises:
-        UnsupportedMediaType: the body's type is another one, or is not told.
-    """
+def _require_media_type(headers: Headers, handler: BaseRouteHandler) -> None:
+    """Refuse a body of another type; the framework would read anything as JSON."""
     field = handler.parsed_data_field
     if field is None or not isinstance(field.kwarg_definition, BodyKwarg):
         return
-    headers = connection.headers
     if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
         return
     wanted = str(

@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import SkipValidationMarker
 from litestar.routes import HTTPRoute
 
-from muniment.app import authenticate_caller, create_app
+from muniment.app import admit_caller, create_app
 from muniment.settings import Settings
 
 PUBLIC = {"/", "/docs", "/docs/page.css", "/healthz", "/metrics", "/readyz"}
@@ -28,7 +28,7 @@ def handlers(app: Litestar) -> list[tuple[str, HTTPRouteHandler]]:
 def test_all_but_health_and_documents_needs_a_key() -> None:
     for path, handler in handlers(create_app(Settings())):
         guarded = any(
-            getattr(guard, "__wrapped__", guard) is authenticate_caller
+            getattr(guard, "__wrapped__", guard) is admit_caller
             for guard in handler.resolve_guards()
         )
         assert guarded is (path not in PUBLIC), path

@@ -8,10 +8,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic.script import ScriptDirectory
 
 from muniment.db.embedded import embedded_server, running_server
 from muniment.db.errors import DataDirectoryUnusable, WrongServerVersion
-from muniment.db.installation import installation, schema_revision, upgrade
+from muniment.db.installation import (
+    alembic_config,
+    expected_revision,
+    installation,
+    schema_revision,
+    upgrade,
+)
 from muniment.settings import Settings
 
 JOIN = """
@@ -84,6 +91,11 @@ def test_directory_that_cannot_be_made(data_dir: Path) -> None:
         installation(Settings(data_dir=data_dir / "file" / "data")),
     ):
         pass
+
+
+def test_expected_revision_is_the_head_of_the_migrations() -> None:
+    script = ScriptDirectory.from_config(alembic_config("postgresql://"))
+    assert script.get_current_head() == expected_revision()
 
 
 def test_upgrade_from_nothing_and_again(data_dir: Path) -> None:

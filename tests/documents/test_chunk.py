@@ -125,7 +125,9 @@ def test_a_long_section_is_cut_evenly_between_paragraphs() -> None:
 
 
 def test_long_prose_is_cut_between_sentences() -> None:
-    text = " ".join(f"This is sentence number {number} of a long paragraph." for number in range(60))
+    text = " ".join(
+        f"This is sentence number {number} of a long paragraph." for number in range(60)
+    )
     chunks = CHUNKER.chunk(text)
     assert len(chunks) > 5
     assert all(chunk.text.endswith("paragraph.") for chunk in chunks)
@@ -197,6 +199,7 @@ def test_blank_text_has_no_chunks(text: str) -> None:
 
 def test_counts_are_those_of_the_tokenizer() -> None:
     text = "The U.S. naval base (est. 1887), isn't 3.5km² away — naïve_code[42] == `x`; 日本"
+    text += " ... ** -- ##a"
     assert COUNTER.cost(text) == COUNTER.count(text)
 
 

@@ -93,7 +93,8 @@ async def code_of(converter: Converter, path: Path) -> str:
 READABLE = [
     case
     for case in manifest()
-    if case.case in ("text", "large", "encoding", "legacy") or (case.case == "malformed" and case.phrase)
+    if case.case in ("text", "large", "encoding", "legacy")
+    or (case.case == "malformed" and case.phrase)
 ]
 REFUSED = {
     "random.bin": "not_text",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from muniment.cli import database, demo, ingest, jobs, processes, search
+from muniment.cli import database, demo, evaluation, ingest, jobs, processes, search
 
 app = typer.Typer(
     name="muniment",
@@ -17,7 +17,7 @@ app.command()(processes.up)
 app.command()(demo.demo)
 app.command()(ingest.ingest)
 app.command()(search.search)
-# EVAL
+app.command(name="eval")(evaluation.evaluate_folder)
 app.command()(processes.api)
 app.command()(processes.worker)
 app.add_typer(database.app, name="db")

@@ -6,7 +6,6 @@ from importlib.resources import files
 from typing import Annotated
 
 import typer
-from alembic import command
 
 from muniment.cli.runtime import console, one_sentence_errors, print_json
 from muniment.db.installation import alembic_config, installation, schema_revision, upgrade
@@ -56,4 +55,6 @@ def status(
 def print_sql() -> None:
     """Print the SQL of all migrations, for a DBA to read or to run by hand."""
     console.print(files("muniment.db").joinpath("roles.sql").read_text(), markup=False)
+    from alembic import command  # slow to load
+
     command.upgrade(alembic_config("postgresql://"), "head", sql=True)

@@ -2,97 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
-from uuid import UUID
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
-from rich.progress import Progress, TaskID
 
-from muniment.cli.children import Child
-from muniment.cli.runtime import (
-    console,
-    notes,
-    one_sentence_errors,
-    open_database,
-    print_json,
-    progress_bars,
-    ready_installation,
-    run,
-    scope_of_command,
-)
-from muniment.db import Database, TenantScope
-from muniment.documents.importing import Source
-from muniment.documents.progress import Failure, SourceProgress, failures_of, progress_of_source
-from muniment.errors import MunimentError
-from muniment.jobs import JobId, live_workers
-from muniment.jobs.listing import find_job
-from muniment.jobs.schemas import Job, JobStatus
+from muniment.cli.runtime import console, one_sentence_errors, print_json, run
 from muniment.settings import Settings
-from muniment.sources.errors import FolderNotFound
-from muniment.sources.library import SyncRun, connect_folder, get_run
-from muniment.sources.tasks import start_sync
-from muniment.tenancy.first_start import workspace_of
 
-_LOOK = 0.2
-"""Seconds between two looks at the progress."""
-
-
-class SyncFailed(MunimentError):
-    """The folder could not be brought in."""
-
-    code = "sync_failed"
-    title = "Sync failed"
-
-
-class IngestResult(msgspec.Struct, frozen=True):
-    """What an ingest did; counts are files unless they say passages."""
-
-    path: str
-    found: int
-    added: int
-    changed: int
-    removed: int
-    unchanged: int
-    failed: int
-    searchable: int
-    passages: int
-    passages_waiting_for_vectors: int
-    seconds: float
-    seconds_to_first_searchable: float | None
-    failures: list[Failure]
-
-
-@dataclass(slots=True)
-class _Watch:
-    """One folder's sync, followed until every file is searchable or has failed."""
-
-    database: Database
-    scope: TenantScope
-    source: Source
-    run_id: UUID
-    job_id: JobId
-    started: float = field(default_factory=time.monotonic)
-    first_searchable: float | None = None
-
-    async def look(self) -> tuple[SyncRun, Job, SourceProgress]:
-        async with self.database.unit_of_work(self.scope, read_only=True) as work:
-            sync = await get_run(work, self.run_id)
-            job = await find_job(work, self.job_id)
-            progress = await progress_of_source(work, self.source.source_id)
-        if self.first_searchable is None and (progress.searchable or progress.embedded):
-            self.first_searchable = time.monotonic() - self.started
-        return sync, job, progress
-
-    async def failures(self) -> list[Failure]:
-        async with self.database.unit_of_work(self.scope, read_only=True) as work:
-            return [failure async for failure in failures_of(work, self.source.source_id)]
+if TYPE_CHECKING:
+    from muniment.cli.ingest_run import IngestResult
 
 
 def ingest(
@@ -110,6 +29,8 @@ def ingest(
     Returns as soon as every file is searchable by its words; passages are embedded in the
     background, for search by meaning. Exits with 1 when a file failed.
     """
+    from muniment.cli.ingest_run import ingest_paths  # slow to load
+
     settings = Settings()
     with one_sentence_errors():
         results = run(ingest_paths(settings, paths, wait=wait, organization=organization))
@@ -120,111 +41,6 @@ def ingest(
             _report(result)
     if any(result.failed for result in results):
         raise typer.Exit(1)
-
-
-async def ingest_paths(
-    settings: Settings,
-    paths: Sequence[Path],
-    *,
-    wait: bool = False,
-    organization: str | None = None,
-) -> list[IngestResult]:
-    """Ingest folders or files into the local installation; see `ingest`."""
-    for path in paths:
-        if not path.exists():
-            raise FolderNotFound(f"There is no folder or file {path}.")
-    with ready_installation(settings) as target:
-        async with open_database(target, settings) as database, _workers(database):
-            scope = await scope_of_command(database, organization)
-            return [await _ingest(database, scope, path, wait=wait) for path in paths]
-
-
-async def _ingest(
-    database: Database, scope: TenantScope, path: Path, *, wait: bool
-) -> IngestResult:
-    async with database.unit_of_work(scope) as work:
-        workspace_id = await workspace_of(work)
-        source = await connect_folder(work, workspace_id, await asyncio.to_thread(path.resolve))
-        run_id, job_id = await start_sync(work, source)
-    watch = _Watch(database, scope, source, run_id, job_id)
-    with progress_bars() as bars:
-        sync, progress = await _until_searchable(watch, bars)
-        if wait:
-            progress = await _until_embedded(watch, bars, progress)
-    failures = await watch.failures()
-    return IngestResult(
-        path=str(path),
-        found=sync.found,
-        added=sync.added,
-        changed=sync.changed,
-        removed=sync.removed,
-        unchanged=sync.found - sync.added - sync.changed - sync.unreadable,
-        failed=progress.failed,
-        searchable=progress.searchable + progress.embedded,
-        passages=progress.chunks,
-        passages_waiting_for_vectors=progress.unembedded_chunks,
-        seconds=round(time.monotonic() - watch.started, 2),
-        seconds_to_first_searchable=(
-            None if watch.first_searchable is None else round(watch.first_searchable, 2)
-        ),
-        failures=failures,
-    )
-
-
-async def _until_searchable(watch: _Watch, bars: Progress) -> tuple[SyncRun, SourceProgress]:
-    bar = bars.add_task("files", total=None)
-    while True:
-        sync, job, progress = await watch.look()
-        _show(bars, bar, sync.found - progress.pending, sync.found)
-        if job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
-            raise SyncFailed(_reason(job))
-        if sync.finished_at is not None and progress.pending == 0:
-            return sync, progress
-        await asyncio.sleep(_LOOK)
-
-
-async def _until_embedded(
-    watch: _Watch, bars: Progress, progress: SourceProgress
-) -> SourceProgress:
-    bar = bars.add_task("passages embedded", total=progress.chunks)
-    while progress.unembedded_chunks:
-        await asyncio.sleep(_LOOK)
-        _sync, _job, progress = await watch.look()
-        _show(bars, bar, progress.chunks - progress.unembedded_chunks, progress.chunks)
-    return progress
-
-
-def _show(bars: Progress, bar: TaskID, done: int, total: int) -> None:
-    bars.update(bar, completed=max(done, 0), total=total or None)
-
-
-def _reason(job: Job) -> str:
-    return job.error.detail if job.error is not None else "The sync was cancelled."
-
-
-@asynccontextmanager
-async def _workers(database: Database) -> AsyncIterator[None]:
-    """Make sure that a worker runs: the installation's own, or one for this command."""
-    if await live_workers(database):
-        yield
-        return
-    worker = Child(
-        ["worker", "--quiet"],
-        lambda code: notes.print(f"The worker ended with code {code}; it was started again."),
-    )
-    worker.start()
-
-    async def keep() -> None:
-        while True:
-            await asyncio.sleep(0.5)
-            worker.keep_running()
-
-    keeper = asyncio.create_task(keep())
-    try:
-        yield
-    finally:
-        keeper.cancel()
-        await asyncio.to_thread(worker.stop)
 
 
 def _report(result: IngestResult) -> None:

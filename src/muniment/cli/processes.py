@@ -14,7 +14,6 @@ import filelock
 import httpx
 import typer
 
-from muniment.api_server import require_free_port, run_api
 from muniment.cli.children import Child, stop_with_parent
 from muniment.cli.runtime import (
     notes,
@@ -27,7 +26,6 @@ from muniment.db.errors import DataDirectoryUnusable
 from muniment.errors import MunimentError
 from muniment.jobs import Lane
 from muniment.settings import Settings
-from muniment.worker import run_worker
 
 READY_WITHIN = 60.0
 """Seconds that the API gets to answer after its start."""
@@ -59,6 +57,8 @@ def up(host: Host = None, port: Port = None) -> None:
 
 def api(host: Host = None, port: Port = None) -> None:
     """Run the API alone, for installations of many machines."""
+    from muniment.api_server import run_api  # loads the web framework
+
     stop_with_parent()
     with one_sentence_errors():
         run_api(_listening(host, port))
@@ -71,6 +71,8 @@ def worker(
     quiet: Annotated[bool, typer.Option("--quiet", help="Log only warnings.")] = False,
 ) -> None:
     """Run a worker alone, for all lanes or some."""
+    from muniment.worker import run_worker  # loads all that jobs need
+
     stop_with_parent()
     settings = Settings()
     if quiet:
@@ -97,6 +99,8 @@ def serving(settings: Settings) -> Iterator[Callable[[], None]]:
         PortTaken: another program listens on the port.
         ApiNotReady: the API did not answer in time.
     """
+    from muniment.api_server import require_free_port  # loads the web framework
+
     address = f"http://{settings.host}:{settings.port}"
     with _alone(settings.data_dir):
         require_free_port(settings.host, settings.port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
 import httpx
@@ -18,12 +19,8 @@ from muniment.cli.runtime import (
     run,
     scope_of_command,
 )
-from muniment.db import Database, TenantScope
-from muniment.documents.embedding import Embedder
 from muniment.errors import MunimentError
 from muniment.search.schemas import SearchMode, SearchRequest, SearchResponse
-from muniment.search.retrieval import search as search_passages
-from muniment.services import load_embedder, search_index
 from muniment.settings import Settings
 
 
@@ -52,7 +49,7 @@ def search(
         if settings.url is not None:
             response = search_remotely(settings, request)
         else:
-            response = run(_search_locally(settings, request, organization))
+            response = run(_first(search_locally(settings, [request], organization)))
     if json:
         print_json(response)
     else:
@@ -90,20 +87,24 @@ def _detail(answer: httpx.Response) -> str:
         return f"status {answer.status_code}"
 
 
-async def _search_locally(
-    settings: Settings, request: SearchRequest, organization: str | None
-) -> SearchResponse:
+async def search_locally(
+    settings: Settings, requests: Sequence[SearchRequest], organization: str | None = None
+) -> AsyncIterator[tuple[SearchRequest, SearchResponse]]:
+    """Search the installation of this machine, and yield each request with its response."""
+    from muniment.search.retrieval import search as search_passages  # slow to load
+    from muniment.services import load_embedder, search_index
+
     with ready_installation(settings) as target, load_embedder(settings) as embedder:
         async with open_database(target, settings) as database:
             scope = await scope_of_command(database, organization)
-            return await search_in(database, scope, embedder, request)
+            index = search_index()
+            for request in requests:
+                yield request, await search_passages(database, scope, index, embedder, request)
 
 
-async def search_in(
-    database: Database, scope: TenantScope, embedder: Embedder, request: SearchRequest
-) -> SearchResponse:
-    """Search the local installation."""
-    return await search_passages(database, scope, search_index(), embedder, request)
+async def _first(found: AsyncIterator[tuple[SearchRequest, SearchResponse]]) -> SearchResponse:
+    [response] = [response async for _, response in found]
+    return response
 
 
 def print_response(response: SearchResponse) -> None:

@@ -15,9 +15,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from psycopg import sql
 
 from muniment.db.database import Database
@@ -25,6 +22,8 @@ from muniment.db.embedded import embedded_server
 from muniment.db.errors import DatabaseUnavailable, DataDirectoryUnusable
 
 if TYPE_CHECKING:
+    from alembic.config import Config
+
     from muniment.settings import Settings
 
 DATABASE_NAME = "muniment"
@@ -94,6 +93,8 @@ def upgrade(target: Installation) -> None:
                     )
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable(f"The database cannot be reached: {error}") from error
+    from alembic import command  # a second of imports that only an upgrade needs
+
     command.upgrade(alembic_config(target.owner_dsn), "head")
 
 
@@ -111,15 +112,18 @@ def schema_revision(target: Installation) -> tuple[str | None, str]:
 
 
 def expected_revision() -> str:
-    """Return the newest revision that this version of Muniment carries."""
-    head = ScriptDirectory.from_config(alembic_config("")).get_current_head()
-    if head is None:
-        raise LookupError("this installation of Muniment carries no migrations")
-    return head
+    """Return the newest revision that this version of Muniment carries.
+
+    Revisions are numbered in order, so their files tell; asking Alembic would load it.
+    """
+    migrations = files("muniment.db.migrations").joinpath("sql").iterdir()
+    return max(file.name for file in migrations)[:4]
 
 
 def alembic_config(dsn: str) -> Config:
     """Return Alembic's configuration for a database."""
+    from alembic.config import Config  # see `upgrade`
+
     config = Config()
     config.set_main_option("script_location", "muniment:db/migrations")
     parts = urlsplit(dsn)

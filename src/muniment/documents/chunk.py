@@ -95,9 +95,9 @@ def embed_hash(text: str) -> bytes:
 
 
 class Chunker:
-    """Cuts texts into chunks of at most `token_budget` tokens, headings and special tokens included.
+    """Cuts texts into chunks of at most `token_budget` tokens, headings above them included.
 
-    Where the headings alone are long, the text keeps half of the budget. The same text always
+    Special tokens count as well. Where headings are long, the text keeps half of the budget. The same text always
     gives the same chunks.
     """
 
@@ -277,9 +277,7 @@ class Chunker:
 
 
 def _context(text: str, heading_path: Sequence[str], title: str | None) -> str:
-    shown = {
-        heading_title(line.strip("# \t")) for line in text.splitlines()[:8] if line[:1] == "#"
-    }
+    shown = {heading_title(line.strip("# \t")) for line in text.splitlines()[:8] if line[:1] == "#"}
     if title and text.startswith(title):
         shown.add(title)
     kept: list[str] = []

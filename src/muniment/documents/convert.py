@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +18,7 @@ from muniment.documents.convert_errors import (
     ConversionError,
     ConversionMemory,
     ConversionTimeout,
+    ConversionUnavailable,
     conversion_error,
 )
 from muniment.documents.extract import Limits
@@ -28,6 +28,8 @@ __all__ = ["Conversion", "ConversionItem", "Converter", "Limits"]
 
 _MOST_FILES_IN_BATCH = 64
 _MOST_BYTES_IN_BATCH = 2 * 1024 * 1024
+_SWOLLEN = 0.6
+"""Share of the memory ceiling above which an idle process is replaced."""
 
 
 class Converter:
@@ -147,16 +149,16 @@ class Converter:
         while left:
             answers: list[Converted | Failed] = []
             died: ProcessDied | None = None
-            used = True
+            is_new = True
             async with self._slots:
                 try:
-                    async with self._process(fresh=fresh) as process:
-                        used = process.files_read > 0
-                        await process.read([items[index] for index in left], answers)
+                    process, is_new = await self._take(fresh=fresh)
+                    await process.read([items[index] for index in left], answers)
+                    await self._give_back(process)
                 except ProcessDied as death:
                     died = death
-                except ConversionError as error:  # no process can be started
-                    results.update(dict.fromkeys(left, error))
+                except ConversionUnavailable as unavailable:
+                    results.update(dict.fromkeys(left, unavailable))
                     return
             for answer in answers:
                 results[left.pop(0)] = (
@@ -167,21 +169,24 @@ class Converter:
             fresh = False
             if died is not None:
                 # What earlier files left behind may have been the cause: then once more, alone.
-                if (used or answers) and died.death is not Death.TIMEOUT:
+                if (answers or not is_new) and died.death is not Death.TIMEOUT:
                     fresh = True
                 else:
                     results[left.pop(0)] = self._fatal(died)
 
-    @contextlib.asynccontextmanager
-    async def _process(self, *, fresh: bool) -> AsyncIterator[ConversionProcess]:
-        """Lend a process; it goes back to the pool unless it died or is due to be recycled."""
-        setup = await self._ready()
-        if fresh or not self._idle:
-            process = await ConversionProcess.start(setup, memory_bytes=self._memory_bytes)
-        else:
+    async def _take(self, *, fresh: bool) -> tuple[ConversionProcess, bool]:
+        """Return a process of the pool, or a new one and True."""
+        while self._idle and not fresh:
             process = self._idle.pop()
-        yield process
-        swollen = process.resident_bytes > self._memory_bytes // 2
+            if process.alive:
+                return process, False
+            await process.kill()
+        setup = await self._ready()
+        return await ConversionProcess.start(setup, memory_bytes=self._memory_bytes), True
+
+    async def _give_back(self, process: ConversionProcess) -> None:
+        """Return a process to the pool unless it is due to be recycled."""
+        swollen = process.resident_bytes > self._memory_bytes * _SWOLLEN
         surplus = len(self._idle) >= self._processes
         if process.files_read >= self._recycle_after or swollen or surplus:
             await process.kill()

@@ -28,8 +28,8 @@ from muniment.documents.media_types import PPTX, Family, MediaType, sniff
 from muniment.documents.text_decoding import decode
 
 _JUNK_TITLE = re.compile(
-    r"^(?:\(?(?:anonymous|unspecified|untitled|unknown)\)?.*|microsoft word.*|powerpoint presentation"
-    r"|slide 1|document\d*|\W*|[\d.\s()]+|.*\.(?:docx?|pdf|tex|dvi|indd|txt|rtf|pptx?|xlsx?))$",
+    r"^(?:\(?(?:anonymous|unspecified|untitled|unknown)\)?.*|microsoft word.*"
+    r"|powerpoint presentation|slide 1|document\d*|\W*|[\d.\s()]+|.*\.(?:docx?|pdf|tex|dvi|indd|txt|rtf|pptx?|xlsx?))$",
     re.IGNORECASE,
 )
 _LONGEST_TITLE = 300

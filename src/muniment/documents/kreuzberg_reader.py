@@ -25,7 +25,16 @@ _KEPT_METADATA = (
     "from_email", "to_emails", "cc_emails", "message_id", "attachments", "description",
     "category", "canonical_url", "document_version",
 )  # fmt: skip
-_NOTHING = (None, "", [], {}, "(unspecified)", "(anonymous)", ["(anonymous)"], "untitled")
+_NOTHING: tuple[Any, ...] = (
+    None,
+    "",
+    [],
+    {},
+    "(unspecified)",
+    "(anonymous)",
+    ["(anonymous)"],
+    "untitled",
+)
 _PAGE_PROBE = 60
 # What Kreuzberg puts before the text of a web page; the metadata holds the same.
 _META_BLOCK = re.compile(r"\A---\n(?:[\w.:-]+: .*\n)*\n?(?:## title: .*\n|---\n)", re.MULTILINE)

@@ -67,9 +67,7 @@ def convert_large_text(
                 extracted.title = best_title(item, extracted)
             spooled.write(text)
             digest.update(text.encode())
-            chunks = chunker.chunk(
-                text, title=extracted.title, markdown=markdown, after=position
-            )
+            chunks = chunker.chunk(text, title=extracted.title, markdown=markdown, after=position)
             append_chunks(folder / SPOOLED_CHUNKS, chunks)
     if not position.ordinal:
         raise NoTextFound
@@ -87,7 +85,7 @@ def convert_large_text(
 
 
 def _parts(path: Path) -> Iterator[str]:
-    """Yield the text in parts of about a million characters, cut at a blank line if there is one."""
+    """Yield the text in parts of about a million characters, cut at blank lines if possible."""
     with path.open("rb") as file:
         encoding = detect_encoding(file.read(_HEAD)) or "utf-8"
     held = ""

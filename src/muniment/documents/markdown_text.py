@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -68,7 +69,7 @@ def json_safe(value: object, depth: int = 0) -> Json:
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else None
+        return value if math.isfinite(value) else None
     if isinstance(value, dt.date | dt.datetime):
         return value.isoformat()
     if isinstance(value, Mapping) and depth < _DEEPEST_VALUE:
@@ -98,9 +99,9 @@ def _without_comments(text: str) -> str:
 
 
 def drop_escapes(text: str) -> str:
-    """Return a converter's Markdown without the backslashes it puts before punctuation.
+    r"""Return a converter's Markdown without the backslashes it puts before punctuation.
 
-    They guard against markup that a reader of passages never renders. `\\#` and `\\|` stay, as
+    They guard against markup that a reader of passages never renders. `\#` and `\|` stay, as
     headings and table rows hang on them, and so does all code.
     """
     if "\\" not in text:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import enum
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from muniment.documents.convert_errors import ConversionUnavailable
 
 _WATCH_INTERVAL = 0.05
 _START_TIMEOUT = 60.0
+_END_TIMEOUT = 5.0
 _PIPE_BUFFER = 1024 * 1024
 
 
@@ -40,8 +42,8 @@ class Death(enum.Enum):
     MEMORY = "memory"
 
 
-class ProcessDied(Exception):  # noqa: N818 - internal; becomes an error of one file
-    """The process ended in the middle of a batch."""
+class ProcessDied(Exception):
+    """The process ended in the middle of a batch; becomes the error of one file."""
 
     def __init__(self, death: Death, exit_code: int | None) -> None:
         super().__init__(death.value)
@@ -114,6 +116,11 @@ class ConversionProcess:
         return handle
 
     @property
+    def alive(self) -> bool:
+        """Whether the process runs, as far as is known yet."""
+        return self._process.returncode is None
+
+    @property
     def resident_bytes(self) -> int:
         """Resident memory of the process now; 0 once it has ended."""
         try:
@@ -141,6 +148,10 @@ class ConversionProcess:
                 self.files_read += 1
                 self._file_started = loop.time()
         except (asyncio.IncompleteReadError, ConnectionError):
+            # Its pipe is closed, so it is ending by itself; killing it now would hide how.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_END_TIMEOUT):
+                    await self._process.wait()
             await self.kill()
             raise ProcessDied(self._death, self._process.returncode) from None
         except BaseException:
@@ -168,15 +179,20 @@ class ConversionProcess:
                 self._death = Death.TIMEOUT
             else:
                 continue
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            self._send_kill()
             return
 
     async def kill(self) -> None:
         """End the process now and wait until it is gone."""
         self._stdin.close()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._send_kill()
         await self._process.wait()
         with contextlib.suppress(ConnectionError):
             await self._stdin.wait_closed()
+
+    def _send_kill(self) -> None:
+        # Not Process.kill: that polls first, and a poll that reaps the process takes the exit
+        # code away from the event loop's watcher, which then reports 255.
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)

@@ -31,9 +31,9 @@ def detect_encoding(head: bytes) -> str | None:
 
     `head` should be 64 KiB or all of the file. A sample that ends inside a character is fine.
     """
-    for mark, name in _MARKS:
+    for mark, marked in _MARKS:
         if head.startswith(mark):
-            return name
+            return marked
     wide = _wide_encoding(head)
     if wide:
         return wide
@@ -51,7 +51,7 @@ def detect_encoding(head: bytes) -> str | None:
 
 
 def decode(data: bytes) -> str:
-    """Return the text of a whole file, with `\\n` line ends and without control characters.
+    """Return the text of a whole file, with line feeds as line ends and no control characters.
 
     Raises:
         NotText: the bytes are binary data.
@@ -71,7 +71,7 @@ def decode(data: bytes) -> str:
 
 
 def clean(text: str) -> str:
-    """Return text with `\\n` line ends and without what Postgres or a page cannot hold."""
+    """Return text with line feeds as line ends, without what Postgres or a page cannot hold."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     for line_end in "\f\v\x85":

@@ -110,7 +110,7 @@ class _AsciiWordPiece:
         """Return the number of tokens of a word of ASCII characters without white space."""
         if self._lowercase:
             word = word.lower()
-        if word in self._vocabulary and not word.startswith(self._prefix):
+        if word.isalnum() and word in self._vocabulary:
             return 1
         total = 0
         for run in _ASCII_PIECE.findall(word):

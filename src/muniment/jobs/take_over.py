@@ -57,15 +57,12 @@ class TakeOver:
             if not dead:
                 return missing
             taken = await _statements.take_over_jobs(uow, dead=list(dead), silence=_SILENCE)
-        for row in taken:
-            _log.warning(
-                "job taken over from a dead worker",
-                job_id=str(row["job_id"]),
-                org_id=str(row["org_id"]),
-                kind=row["kind"],
-                status=row["status"],
-                attempts=row["attempts"],
-            )
+        _log.warning(
+            "jobs of dead workers taken over",
+            workers=len(dead),
+            jobs=len(taken),
+            failed=[str(row["job_id"]) for row in taken if row["status"] == "failed"],
+        )
         return missing
 
     def hurry(self) -> None:

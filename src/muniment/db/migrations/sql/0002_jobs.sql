@@ -1,9 +1,8 @@
 -- Jobs: the queue of PgQueuer and our tracked rows.
 
 -- As PgQueuer 1.6.0 renders them for the schema `queue`, without the tables and indexes of what
--- we do not use: its schedules, statistics, log, dedupe keys and slots; the few rows that are picked are found by
--- their heartbeat. A row carries nothing but
--- the ids of the organization and the job, so it needs no tenant.
+-- we do not use: its schedules, statistics, log, dedupe keys and slots. The few picked rows are
+-- found by their heartbeat. A row carries only the ids of organization and job.
 
 CREATE SCHEMA queue;
 
@@ -45,13 +44,10 @@ CREATE INDEX pgqueuer_picked_heartbeat_idx ON queue.pgqueuer USING btree (heartb
 
 -- Rows come and go by the thousand: vacuum early and leave room on the page.
 ALTER TABLE queue.pgqueuer SET (
-    autovacuum_vacuum_scale_factor = 0.01,
-    autovacuum_vacuum_threshold = 1000,
-    autovacuum_analyze_scale_factor = 0.02,
-    autovacuum_analyze_threshold = 500,
-    autovacuum_vacuum_cost_limit = 10000,
-    autovacuum_vacuum_cost_delay = 0,
-    fillfactor = 70
+    fillfactor = 70,
+    autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,
+    autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 500,
+    autovacuum_vacuum_cost_limit = 10000, autovacuum_vacuum_cost_delay = 0
 );
 
 GRANT USAGE ON SCHEMA queue TO muniment_app, muniment_operator, muniment_definer;
@@ -126,9 +122,9 @@ CREATE TABLE jobs (
     autovacuum_analyze_scale_factor = 0.05
 );
 COMMENT ON COLUMN jobs.dedupe_key IS 'Of equal keys one job waits; cleared when it starts.';
-COMMENT ON COLUMN jobs.attempts IS 'Times the job was started, counting starts that died with their worker.';
+COMMENT ON COLUMN jobs.attempts IS 'Starts, also those that died with their worker.';
 COMMENT ON COLUMN jobs.deadline IS 'How long one attempt may run.';
-COMMENT ON COLUMN jobs.run_after IS 'Not to be started before: delayed, or waiting to be tried again.';
+COMMENT ON COLUMN jobs.run_after IS 'Not to be started before.';
 COMMENT ON COLUMN jobs.worker_id IS 'The worker that runs the job, or ran it last.';
 COMMENT ON COLUMN jobs.error IS 'Object with code and detail: why the last attempt failed.';
 
@@ -350,6 +346,9 @@ BEGIN
         SET status = CASE WHEN job.attempts < job.max_attempts THEN 'queued' ELSE 'failed' END,
             finished_at = CASE WHEN job.attempts < job.max_attempts THEN NULL ELSE now() END,
             deadline_at = NULL,
+            -- At once the first time. Later apart, so that a job that kills its workers does not
+            -- use up the attempts of its neighbours.
+            run_after = now() + random() * interval '1 s' * (2 ^ least(job.attempts - 1, 8) - 1),
             error = jsonb_build_object(
                 'code', 'worker_lost',
                 'detail', format(
@@ -359,11 +358,12 @@ BEGIN
             )
         FROM lost
         WHERE job.org_id = lost.org_id AND job.job_id = lost.job_id AND job.status = 'running'
-        RETURNING job.org_id, job.job_id, job.kind, job.status, job.attempts, lost.id AS queue_id
+        RETURNING job.org_id, job.job_id, job.kind, job.status, job.attempts, job.run_after,
+            lost.id AS queue_id
     ), freed AS (
         UPDATE queue.pgqueuer AS entry
-        SET status = 'queued', queue_manager_id = NULL, updated = now(), execute_after = now(),
-            attempts = entry.attempts + 1
+        SET status = 'queued', queue_manager_id = NULL, updated = now(),
+            execute_after = taken.run_after, attempts = entry.attempts + 1
         FROM taken
         WHERE entry.id = taken.queue_id AND taken.status = 'queued'
         RETURNING entry.id, pg_notify('muniment_jobs', entry.entrypoint)

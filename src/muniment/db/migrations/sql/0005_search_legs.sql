@@ -32,38 +32,44 @@ CREATE FUNCTION document_passes(document documents, filters search_filters) RETU
 CREATE TYPE plan_of_word AS (keys integer[], costs bigint[]);
 
 CREATE FUNCTION plan_lexical_query(query_terms integer[], counts integer[], tiers integer[])
-    RETURNS TABLE (term integer, weight real, keys integer[], costs bigint[])
-    LANGUAGE sql STABLE
+    RETURNS TABLE (term integer, weight real, plan plan_of_word)
+    LANGUAGE plpgsql STABLE
     SET search_path = public, pg_temp
+    SET plan_cache_mode = force_generic_plan
     AS $$
+#variable_conflict use_column
+DECLARE
+    org uuid := current_org_id();
+    width integer := cardinality(tiers) / cardinality(query_terms);
+    chunks bigint := (SELECT chunk_count FROM lexical_totals WHERE org_id = org);
+BEGIN
     -- Per query word, rarest first: its BM25 weight, and the keys that find it with the passages
-    -- that each finds: first the word itself, then its tiers. `tiers` holds those one word after
-    -- the other.
-    WITH total AS (
-        SELECT coalesce(max(chunk_count), 0) AS chunks
-        FROM lexical_totals WHERE org_id = current_org_id()
-    ), asked AS (
-        SELECT
-            word.term, word.count,
-            word.term || tiers[(place - 1) * width + 1 : place * width] AS keys
-        FROM unnest(query_terms, counts) WITH ORDINALITY AS word (term, count, place),
-            LATERAL (SELECT cardinality(tiers) / cardinality(query_terms) AS width) AS shape
-    ), measured AS (
-        SELECT asked.term, asked.count, asked.keys, (
-            SELECT array_agg(greatest(coalesce(known.frequency, 0), 0)::bigint ORDER BY place)
-            FROM unnest(asked.keys) WITH ORDINALITY AS wanted (key, place)
-            LEFT JOIN lexical_statistics AS known
-                ON known.org_id = current_org_id() AND known.term = wanted.key
-        ) AS costs
-        FROM asked
-    )
+    -- that each finds: first the word itself, then its tiers, which `tiers` holds for one word
+    -- after the other.
+    RETURN QUERY
     SELECT
-        term,
-        count * ln(1 + (greatest(chunks, costs[1]) - costs[1] + 0.5) / (costs[1] + 0.5))::real,
-        keys, costs
-    FROM measured, total
-    ORDER BY costs[1], term
-    $$;
+        measured.term,
+        (measured.count * ln(
+            1 + (greatest(chunks, costs[1]) - costs[1] + 0.5) / (costs[1] + 0.5)
+        ))::real,
+        ROW(measured.keys, costs)::plan_of_word
+    FROM (
+        SELECT asked.term, asked.count, asked.keys, ARRAY(
+            SELECT greatest(coalesce(known.frequency, 0), 0)::bigint
+            FROM unnest(asked.keys) WITH ORDINALITY AS wanted (key, place)
+            LEFT JOIN lexical_statistics AS known ON known.org_id = org AND known.term = wanted.key
+            ORDER BY wanted.place
+        ) AS costs
+        FROM (
+            SELECT
+                word.term, word.count,
+                word.term || tiers[(word.place - 1) * width + 1 : word.place * width] AS keys
+            FROM unnest(query_terms, counts) WITH ORDINALITY AS word (term, count, place)
+        ) AS asked
+    ) AS measured
+    ORDER BY costs[1], measured.term;
+END
+$$;
 
 CREATE FUNCTION lexical_leg(
     query sparsevec, keys integer[], documents uuid[], filters search_filters, depth integer
@@ -75,6 +81,8 @@ CREATE FUNCTION lexical_leg(
     SET enable_seqscan = off
     AS $$
 #variable_conflict use_column
+DECLARE
+    org uuid := current_org_id();
 BEGIN
     IF documents IS NOT NULL THEN
         -- Few documents: score all their passages. The fence keeps the inverted index out.
@@ -82,7 +90,7 @@ BEGIN
         SELECT few.chunk_id, -(few.weights <#> query) AS score
         FROM (
             SELECT entry.chunk_id, entry.weights FROM lexical_entries AS entry
-            WHERE entry.org_id = current_org_id() AND entry.document_id = ANY(documents)
+            WHERE entry.org_id = org AND entry.document_id = ANY(documents)
             OFFSET 0
         ) AS few
         WHERE few.weights <#> query < 0
@@ -94,7 +102,7 @@ BEGIN
         RETURN QUERY
         SELECT entry.chunk_id, -(entry.weights <#> query) AS score
         FROM lexical_entries AS entry
-        WHERE entry.org_id IS NOT DISTINCT FROM current_org_id() AND entry.terms && keys
+        WHERE entry.org_id IS NOT DISTINCT FROM org AND entry.terms && keys
         ORDER BY score DESC, entry.chunk_id
         LIMIT depth;
     ELSE
@@ -104,13 +112,13 @@ BEGIN
         FROM (
             SELECT entry.chunk_id, entry.document_id, -(entry.weights <#> query) AS score
             FROM lexical_entries AS entry
-            WHERE entry.org_id IS NOT DISTINCT FROM current_org_id() AND entry.terms && keys
+            WHERE entry.org_id IS NOT DISTINCT FROM org AND entry.terms && keys
             ORDER BY score DESC, entry.chunk_id
             OFFSET 0
         ) AS best
         WHERE (
             SELECT document_passes(document, filters) FROM documents AS document
-            WHERE document.org_id = current_org_id() AND document.document_id = best.document_id
+            WHERE document.org_id = org AND document.document_id = best.document_id
             LIMIT 1
         )
         LIMIT depth;
@@ -130,25 +138,30 @@ CREATE FUNCTION semantic_leg(
     AS $$
 #variable_conflict use_column
 DECLARE
+    org uuid := current_org_id();
     passes text := CASE WHEN filters IS NULL THEN 'true' ELSE
         '(SELECT document_passes(document, $3) FROM documents AS document'
-        ' WHERE document.org_id = current_org_id() AND document.document_id = vector.document_id'
+        ' WHERE document.org_id = $5 AND document.document_id = vector.document_id'
         ' LIMIT 1)' END;
 BEGIN
     IF documents IS NOT NULL THEN
         RETURN QUERY
-        SELECT vector.chunk_id, 1 - (vector.embedding <=> query)
-        FROM embeddings AS vector
-        WHERE vector.org_id = current_org_id() AND vector.model_id = model
-            AND vector.document_id = ANY(documents)
-        ORDER BY vector.embedding <=> query, vector.chunk_id
-        LIMIT depth;
+        SELECT near.chunk_id, 1 - near.distance
+        FROM (
+            SELECT vector.chunk_id, vector.embedding <=> query AS distance
+            FROM embeddings AS vector
+            WHERE vector.org_id = org AND vector.model_id = model
+                AND vector.document_id = ANY(documents)
+            ORDER BY distance, vector.chunk_id
+            LIMIT depth
+        ) AS near;
     ELSIF exact THEN
         RETURN QUERY EXECUTE
-            'SELECT vector.chunk_id, 1 - (vector.embedding <=> $1) FROM embeddings AS vector'
-            ' WHERE vector.org_id = current_org_id() AND vector.model_id = $2 AND ' || passes ||
-            ' ORDER BY vector.embedding <=> $1, vector.chunk_id LIMIT $4'
-            USING query, model, filters, depth;
+            'SELECT near.chunk_id, 1 - near.distance FROM ('
+            ' SELECT vector.chunk_id, vector.embedding <=> $1 AS distance FROM embeddings AS vector'
+            ' WHERE vector.org_id = $5 AND vector.model_id = $2 AND ' || passes ||
+            ' ORDER BY distance, vector.chunk_id LIMIT $4) AS near'
+            USING query, model, filters, depth, org;
     ELSE
         -- The model's number and length are written out: its partial index is found by them.
         -- Relaxed order is put right by the outer sort.
@@ -158,11 +171,11 @@ BEGIN
             'SELECT near.chunk_id, 1 - near.distance FROM ('
             ' SELECT vector.chunk_id, vector.embedding::halfvec(%1$s) <=> $1 AS distance'
             ' FROM embeddings AS vector'
-            ' WHERE vector.org_id IS NOT DISTINCT FROM current_org_id()'
+            ' WHERE vector.org_id IS NOT DISTINCT FROM $5'
             ' AND vector.model_id = %2$s AND %3$s'
             ' ORDER BY distance LIMIT $4) AS near ORDER BY near.distance, near.chunk_id',
             vector_dims(query), model, passes
-        ) USING query, model, filters, depth;
+        ) USING query, model, filters, depth, org;
     END IF;
 END
 $$;
@@ -213,24 +226,28 @@ CREATE FUNCTION search_candidates(
 #variable_conflict use_column
 DECLARE
     org uuid := current_org_id();
-    few_documents CONSTANT integer := 2000;
-    few_chunks CONSTANT integer := 10000;
+    few_documents CONSTANT integer := 5000;
+    -- The least that the planner's own statistics and ours know of; both lag a little.
+    held bigint := coalesce((SELECT chunk_count FROM lexical_totals WHERE org_id = org), 0);
+    shared bigint := greatest(
+        held, (SELECT reltuples FROM pg_class WHERE oid = 'public.embeddings'::regclass)
+    );
     documents uuid[];
-    filtered_chunks bigint;
+    lexical_documents uuid[];
+    passages bigint := held;
+    exact boolean;
     words plan_of_word[];
     query sparsevec;
     admitted record;
     model integer;
-    held bigint;
-    exact boolean;
     lexical_ids uuid[] := '{}';
     lexical_scores double precision[] := '{}';
     semantic_ids uuid[] := '{}';
     semantic_scores double precision[] := '{}';
 BEGIN
-    IF filters IS DISTINCT FROM NULL AND NOT filters IS NULL THEN
+    IF NOT filters IS NULL THEN
         SELECT array_agg(passing.document_id), sum(passing.chunk_count)
-        INTO documents, filtered_chunks
+        INTO documents, passages
         FROM (
             SELECT document.document_id, document.chunk_count
             FROM documents AS document
@@ -239,24 +256,32 @@ BEGIN
         ) AS passing;
         IF documents IS NULL THEN
             RETURN;
-        ELSIF cardinality(documents) > few_documents OR filtered_chunks > few_chunks THEN
+        ELSIF cardinality(documents) > few_documents THEN
             documents := NULL;
+            passages := held;
         END IF;
     END IF;
+    -- Few passages are scanned, not searched: a walk through the graph, which all organizations
+    -- share, would meet mostly others. Scanning costs 0.6 microseconds a passage, the walk 17 for
+    -- each one that it meets, and it meets `shared / passages` for each one that it may return.
+    exact := passages * passages <= 30 * depth * shared;
 
     IF cardinality(query_terms) > 0 THEN
         SELECT
-            array_agg(ROW(word.keys, word.costs)::plan_of_word),
+            array_agg(word.plan),
             ('{' || string_agg(word.term || ':' || word.weight, ',') || '}/1000000000')::sparsevec
         INTO words, query
         FROM plan_lexical_query(query_terms, counts, tiers) AS word;
+        IF passages <= budget THEN
+            lexical_documents := documents;
+        END IF;
         LOOP
             admitted := admitted_keys(words, budget);
             SELECT coalesce(array_agg(hit.chunk_id), '{}'), coalesce(array_agg(hit.score), '{}')
             INTO lexical_ids, lexical_scores
-            FROM lexical_leg(query, admitted.keys, documents, filters, depth) AS hit;
+            FROM lexical_leg(query, admitted.keys, lexical_documents, filters, depth) AS hit;
             -- Common words and filters must not make results disappear: look wider.
-            EXIT WHEN admitted.complete OR documents IS NOT NULL
+            EXIT WHEN admitted.complete OR lexical_documents IS NOT NULL
                 OR cardinality(lexical_ids) >= depth;
             budget := budget * 8;
         END LOOP;
@@ -264,18 +289,14 @@ BEGIN
 
     SELECT known.model_id INTO model FROM embedding_models AS known WHERE known.name = model_name;
     IF query_embedding IS NOT NULL AND FOUND THEN
-        -- An organization that is a small part of the shared graph is scanned, not searched: the
-        -- walk would meet mostly strangers. Costs as measured: a scanned vector 0.4 microseconds,
-        -- a visited one 8.
-        SELECT coalesce(max(total.chunk_count), 0) INTO held
-        FROM lexical_totals AS total WHERE total.org_id = org;
-        SELECT held <= few_chunks OR held * held <= 20 * depth * greatest(reltuples, 0)
-        INTO exact FROM pg_class WHERE oid = 'public.embeddings'::regclass;
         LOOP
             SELECT coalesce(array_agg(hit.chunk_id), '{}'), coalesce(array_agg(hit.score), '{}')
             INTO semantic_ids, semantic_scores
-            FROM semantic_leg(model, query_embedding, documents, filters, exact, depth) AS hit;
-            EXIT WHEN exact OR documents IS NOT NULL OR cardinality(semantic_ids) >= depth;
+            FROM semantic_leg(
+                model, query_embedding, CASE WHEN exact THEN documents END, filters, exact, depth
+            ) AS hit;
+            -- A walk that gave up early leaves the rest to a scan.
+            EXIT WHEN exact OR cardinality(semantic_ids) >= least(depth, passages);
             exact := true;
         END LOOP;
     END IF;

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from muniment.cli.runtime import (
     console,
@@ -16,9 +17,10 @@ from muniment.cli.runtime import (
     ready_installation,
     run,
 )
-from muniment.search.evaluate import EvaluationResult, evaluate
-from muniment.services import load_embedder
 from muniment.settings import Settings
+
+if TYPE_CHECKING:
+    from muniment.search.evaluate import EvaluationResult
 
 
 def evaluate_folder(
@@ -38,11 +40,21 @@ def evaluate_folder(
     if json:
         print_json(result)
         return
-    console.print(f"[bold]{folder}[/]")
-    console.print(result)
+    table = Table("mode", "nDCG@10", "recall@100", title=str(folder))
+    for mode in ("lexical", "semantic", "hybrid"):
+        figures = getattr(result, mode)
+        table.add_row(mode, f"{figures.ndcg_at_10:.4f}", f"{figures.recall_at_100:.4f}")
+    console.print(table)
+    console.print(
+        f"{result.documents:,} documents in {result.passages:,} passages, {result.queries:,} "
+        f"queries; import {result.import_seconds:.0f} s, search {result.search_seconds:.0f} s."
+    )
 
 
 async def _evaluate(settings: Settings, folder: Path) -> EvaluationResult:
+    from muniment.search.evaluate import evaluate  # slow to load
+    from muniment.services import load_embedder
+
     with ready_installation(settings) as target:
         async with open_database(target, settings) as database:
             embedder = load_embedder(settings)
