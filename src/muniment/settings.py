@@ -49,7 +49,7 @@ class Settings(BaseSettings):
         description="Signs cursors and derives role passwords; made and kept in data_dir if unset.",
     )
     pool_size: int = Field(
-        default=10, ge=2, description="Most application connections of one process."
+        default=16, ge=2, description="Most application connections of one process."
     )
     operator_pool_size: int = Field(
         default=2, ge=1, description="Most operator connections of one process."

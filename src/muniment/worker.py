@@ -17,6 +17,7 @@ from muniment.db.installation import Installation, installation, schema_revision
 from muniment.documents.blobs import BlobStore
 from muniment.documents.convert import Converter, Limits
 from muniment.documents.embedding import Embedder
+from muniment.documents.embedding_model import find_model
 from muniment.documents.search_index import SearchIndex
 from muniment.documents.tasks import tasks as document_tasks
 from muniment.jobs import Lane, Task, Worker
@@ -31,6 +32,10 @@ TASKS: list[Task[Any]] = [*source_tasks, *document_tasks]
 _NICENESS = 5
 """A worker gives way to the API beside it: people wait for searches, nobody for a batch."""
 
+_NICENESS_OF_EMBEDDING = 15
+"""Embedding alone gives way to conversion too: it takes far longer, and search by words does
+not wait for it."""
+
 
 def run_worker(settings: Settings, lanes: Sequence[Lane]) -> None:
     """Serve lanes until SIGINT or SIGTERM; a second signal does not wait for running jobs.
@@ -40,7 +45,7 @@ def run_worker(settings: Settings, lanes: Sequence[Lane]) -> None:
     """
     configure_logging(settings.log_format, settings.log_level)
     with contextlib.suppress(OSError):
-        os.nice(_NICENESS)
+        os.nice(_NICENESS_OF_EMBEDDING if set(lanes) == {Lane.EMBED} else _NICENESS)
     with installation(settings) as target:
         current, expected = schema_revision(target)
         if current != expected and not target.embedded:
@@ -55,38 +60,45 @@ async def _serve(settings: Settings, target: Installation, lanes: Sequence[Lane]
     timeout = settings.worker_statement_timeout
     async with (
         target.open(settings, statement_timeout=timeout) as database,
-        resources(settings) as available,
+        resources(settings, lanes) as available,
     ):
         worker = Worker(database, TASKS, available, _concurrency(settings, lanes))
         await worker.run(stop, at_once=at_once)
 
 
 @asynccontextmanager
-async def resources(settings: Settings) -> AsyncIterator[Mapping[type[Any], Any]]:
-    """Open what job handlers ask for by type."""
+async def resources(
+    settings: Settings, lanes: Sequence[Lane]
+) -> AsyncIterator[Mapping[type[Any], Any]]:
+    """Open what the job handlers of some lanes ask for by type."""
     async with AsyncExitStack() as stack:
-        embedder = stack.enter_context(await asyncio.to_thread(load_embedder, settings))
-        converter = await stack.enter_async_context(
-            Converter(
-                embedder.tokenizer_path,
-                processes=settings.convert_processes,
-                token_budget=settings.chunk_tokens,
-                deadline=settings.convert_timeout,
-                memory_mb=settings.convert_memory_mb,
-                limits=Limits(
-                    max_bytes=settings.max_upload_bytes,
-                    ocr=settings.ocr,
-                    ocr_seconds=settings.convert_timeout * 2 / 3,
-                ),
-            )
-        )
-        yield {
+        available: dict[type[Any], Any] = {
             Settings: settings,
-            Embedder: embedder,
-            Converter: converter,
             BlobStore: open_blobs(settings),
             SearchIndex: search_index(),
         }
+        if Lane.EMBED in lanes:
+            available[Embedder] = stack.enter_context(
+                await asyncio.to_thread(load_embedder, settings)
+            )
+        if Lane.CONVERT in lanes:
+            available[Converter] = await stack.enter_async_context(_converter(settings))
+        yield available
+
+
+def _converter(settings: Settings) -> Converter:
+    return Converter(
+        find_model(settings.embed_model).tokenizer,
+        processes=settings.convert_processes,
+        token_budget=settings.chunk_tokens,
+        deadline=settings.convert_timeout,
+        memory_mb=settings.convert_memory_mb,
+        limits=Limits(
+            max_bytes=settings.max_upload_bytes,
+            ocr=settings.ocr,
+            ocr_seconds=settings.convert_timeout * 2 / 3,
+        ),
+    )
 
 
 def _concurrency(settings: Settings, lanes: Sequence[Lane]) -> dict[Lane, int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from muniment.api_docs.page import mark_up
 from muniment.app import create_app
 from muniment.problems import known_problems
 from muniment.settings import Settings
@@ -107,3 +108,9 @@ async def test_pages_cannot_be_framed_and_nothing_allows_other_origins(
         assert response.headers["x-content-type-options"] == "nosniff"
         assert response.headers["referrer-policy"] == "no-referrer"
         assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+def test_descriptions_are_escaped_before_they_are_marked_up() -> None:
+    assert mark_up("a `<b>` & `c`\n\nd") == (
+        "a <code>&lt;b&gt;</code> &amp; <code>c</code></p><p>d"
+    )

@@ -73,7 +73,10 @@ async def test_every_table_has_the_one_policy(
     faulty = [
         tables[oid]["relname"]
         for oid, rows in by_table.items()
-        if [(r["polcmd"], r["polpermissive"], r["for_all"], r["readable"], r["writable"]) for r in rows]
+        if [
+            (r["polcmd"], r["polpermissive"], r["for_all"], r["readable"], r["writable"])
+            for r in rows
+        ]
         != [(b"*", True, True, expected, expected)]
     ]
     assert faulty == []

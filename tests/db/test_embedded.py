@@ -32,13 +32,12 @@ with embedded_server(Path(sys.argv[1])) as address:
 
 
 def joined(directory: Path) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-c", JOIN, str(directory)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
-    return process
 
 
 def address_of(process: subprocess.Popen[str]) -> str:

@@ -168,6 +168,16 @@ async def test_pages_of_a_pdf_are_exact(converter: Converter, files: Path) -> No
     assert second.startswith("information. Really? Is there no information?")
 
 
+async def test_slides_are_pages(converter: Converter, files: Path) -> None:
+    name = "markitdown-test.pptx"
+    conversion = await converter.convert(files / name, filename=name)
+    text = await checked_text(conversion)
+    numbers = [page.number for page in conversion.pages]
+    assert numbers == sorted(set(numbers))
+    [second] = [page for page in conversion.pages if page.number == 2]
+    assert "AutoGen is an open-source framework" in text[second.start_offset : second.end_offset]
+
+
 async def test_running_lines_are_not_part_of_the_text(converter: Converter) -> None:
     report = Path(__file__).parents[2] / "src/muniment/sample/documents/annual-report-2025.pdf"
     conversion = await converter.convert(report, filename=report.name)

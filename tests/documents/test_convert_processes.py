@@ -38,11 +38,11 @@ def small(folder: Path, count: int) -> list[ConversionItem]:
     return items
 
 
-def slow(folder: Path) -> ConversionItem:
-    """A text that takes seconds to convert."""
+def slow(folder: Path, lines: int = 900_000) -> ConversionItem:
+    """A text that takes seconds to convert; above 8 MiB (260,000 lines) it is read in parts."""
     path = folder / "slow.txt"
     path.write_text(
-        "".join(f"Reading {n} of gauge {n % 7}: {n * 37 % 9001} mm.\n" for n in range(900_000))
+        "".join(f"Reading {n} of gauge {n % 7}: {n * 37 % 9001} mm.\n" for n in range(lines))
     )
     return ConversionItem(path, path.name)
 
@@ -57,8 +57,8 @@ def children() -> list[psutil.Process]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE):
-        while not condition():
-            await asyncio.sleep(0.005)  # noqa: ASYNC110 - the condition is in another process
+        while not condition():  # noqa: ASYNC110 - the condition is in another process
+            await asyncio.sleep(0.005)
 
 
 def busy_child() -> psutil.Process | None:
@@ -74,8 +74,8 @@ def kinds(results: Sequence[Conversion | ConversionError]) -> list[type]:
 
 
 async def test_a_file_that_takes_too_long_fails_alone(tmp_path: Path) -> None:
-    items = [*small(tmp_path, 2), slow(tmp_path), *small(tmp_path, 2)]
-    async with Converter(TOKENIZER, spool=tmp_path, processes=1, deadline=1.0) as converter:
+    items = [*small(tmp_path, 2), slow(tmp_path, 200_000), *small(tmp_path, 2)]
+    async with Converter(TOKENIZER, spool=tmp_path, processes=1, deadline=0.8) as converter:
         results = await converter.convert_many(items)
         again = await converter.convert_many(items[:1])
     assert kinds(results) == [Conversion, Conversion, ConversionTimeout, Conversion, Conversion]

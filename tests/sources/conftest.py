@@ -35,7 +35,7 @@ ENDED = {JobStatus.SUCCEEDED, JobStatus.FAILED}
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
     """Wait for a condition, but not for ever."""
     async with asyncio.timeout(seconds):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110  # it lives in the database
             await asyncio.sleep(0.05)
 
 
@@ -44,7 +44,7 @@ async def worker(database: Database, tmp_path: Path) -> AsyncIterator[Settings]:
     """A worker of all lanes on the test's database; gives the settings that it runs with."""
     settings = Settings(data_dir=tmp_path / "data", convert_processes=1, max_upload_bytes=2**20)
     stop = asyncio.Event()
-    async with resources(settings) as available:
+    async with resources(settings, list(Lane)) as available:
         running = asyncio.create_task(
             Worker(database, TASKS, available, dict.fromkeys(Lane, 2)).run(stop)
         )

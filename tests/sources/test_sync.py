@@ -11,7 +11,6 @@ import pytest
 
 from muniment.db import Database, TenantScope
 from muniment.jobs.schemas import JobStatus
-from muniment.settings import Settings
 from tests.sources.conftest import ENDED, Folder, until
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -144,5 +143,3 @@ async def test_another_organization_finds_nothing(
     theirs = Folder(folder.path, database, other_scope, folder.source)
     assert await theirs.found("crate") == []
     assert (await theirs.progress()).chunks == 0
-
-

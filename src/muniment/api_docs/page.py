@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import jinja2
+from markupsafe import Markup, escape
 
 from muniment.problems import known_problems
 
@@ -54,6 +55,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["mark_up"] = mark_up
     return environment.get_template("page.html")
 
 
@@ -95,6 +97,21 @@ def describe_type(schema: dict[str, Any]) -> list[TypePart]:
     return [TypePart(f"{kind} ({form})" if form else str(kind))]
 
 
+def _short(value: object) -> object:
+    """Write whole numbers as such; the framework describes every limit as a fraction."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def mark_up(text: str) -> Markup:
+    """Return a text as HTML: its paragraphs, and what stands between backticks as code."""
+    pieces = str(escape(text)).strip().split("`")
+    marked = "".join(
+        f"<code>{piece}</code>" if number % 2 else piece for number, piece in enumerate(pieces)
+    )
+    # Every special character was escaped above.
+    return Markup("</p><p>".join(marked.split("\n\n")))  # noqa: S704
+
+
 def _joined(alternatives: list[list[TypePart]], separator: str) -> list[TypePart]:
     parts: list[TypePart] = []
     for alternative in alternatives:
@@ -104,7 +121,9 @@ def _joined(alternatives: list[list[TypePart]], separator: str) -> list[TypePart
 
 def describe_constraints(schema: dict[str, Any]) -> str:
     """Say in words which limits a schema sets, and its default."""
-    limits = [text.format(schema[key]) for key, text in _CONSTRAINTS.items() if key in schema]
-    if schema.get("default") is not None:
+    limits = [
+        text.format(_short(schema[key])) for key, text in _CONSTRAINTS.items() if key in schema
+    ]
+    if schema.get("default") not in (None, [], {}):
         limits.append(f"default {schema['default']}")
     return ", ".join(limits)

@@ -8,8 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from muniment.cli.runtime import notes
+from muniment.jobs import Lane
 
 GRACE = 20.0
 """Seconds that a process gets to finish what it is doing."""
@@ -21,20 +24,21 @@ _PARENT = "MUNIMENT_PARENT_PID"
 class Child:
     """One process of ours, run as `muniment <arguments>` and started again if it dies."""
 
+    name: str
+    """What people call it."""
     arguments: list[str]
-    on_restart: Callable[[int], None] = field(default=lambda _code: None)
     _process: subprocess.Popen[bytes] | None = None
     _started: float = 0.0
     _restarts: int = 0
 
     def start(self) -> None:
-        """Start the process in a session of its own: Ctrl-C reaches it only through us."""
+        """Start the process in a group of its own: Ctrl-C reaches it only through us."""
         self._started = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "muniment", *self.arguments],
             env=os.environ | {_PARENT: str(os.getpid())},
             stdin=subprocess.DEVNULL,
-            start_new_session=True,
+            process_group=0,
         )
 
     @property
@@ -54,19 +58,44 @@ class Child:
         lived = time.monotonic() - self._started
         self._restarts = 0 if lived > 30 else self._restarts + 1
         if lived >= min(2.0**self._restarts / 4, 30.0):
-            self.on_restart(code)
+            notes.print(f"The {self.name} ended with code {code}; it was started again.")
             self.start()
 
-    def stop(self) -> None:
-        """Ask the process to finish, and end it if it does not within `GRACE`."""
-        if self._process is None or self._process.poll() is not None:
+    def ask_to_stop(self) -> None:
+        """Ask the process to finish what it is doing and end."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def wait(self) -> None:
+        """Wait until the process has ended, and end it if it does not within `GRACE`."""
+        if self._process is None:
             return
-        self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(GRACE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def stop_all(children: Sequence[Child]) -> None:
+    """Stop processes, all at the same time."""
+    for child in children:
+        child.ask_to_stop()
+    for child in children:
+        child.wait()
+
+
+def worker_children(*options: str) -> list[Child]:
+    """Return the workers of one machine.
+
+    Embedding has a process of its own that gives way to all others: it may take hours, and
+    search by words does not wait for it.
+    """
+    quick = ["--lane", Lane.FAST.value, "--lane", Lane.CONVERT.value]
+    return [
+        Child("worker", ["worker", *quick, *options]),
+        Child("embedding worker", ["worker", "--lane", Lane.EMBED.value, *options]),
+    ]
 
 
 def stop_with_parent() -> None:

@@ -13,9 +13,8 @@ from uuid import UUID
 import msgspec
 from rich.progress import Progress, TaskID
 
-from muniment.cli.children import Child
+from muniment.cli.children import stop_all, worker_children
 from muniment.cli.runtime import (
-    notes,
     open_database,
     progress_bars,
     ready_installation,
@@ -177,20 +176,19 @@ async def _workers(database: Database) -> AsyncIterator[None]:
     if await live_workers(database):
         yield
         return
-    worker = Child(
-        ["worker", "--quiet"],
-        lambda code: notes.print(f"The worker ended with code {code}; it was started again."),
-    )
-    worker.start()
+    workers = worker_children("--quiet")
+    for worker in workers:
+        worker.start()
 
     async def keep() -> None:
         while True:
             await asyncio.sleep(0.5)
-            worker.keep_running()
+            for worker in workers:
+                worker.keep_running()
 
     keeper = asyncio.create_task(keep())
     try:
         yield
     finally:
         keeper.cancel()
-        await asyncio.to_thread(worker.stop)
+        await asyncio.to_thread(stop_all, workers)

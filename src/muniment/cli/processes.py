@@ -14,7 +14,7 @@ import filelock
 import httpx
 import typer
 
-from muniment.cli.children import Child, stop_with_parent
+from muniment.cli.children import Child, stop_all, stop_with_parent, worker_children
 from muniment.cli.runtime import (
     notes,
     one_sentence_errors,
@@ -106,16 +106,8 @@ def serving(settings: Settings) -> Iterator[Callable[[], None]]:
         require_free_port(settings.host, settings.port)
         with ready_installation(settings) as target:
             run(_first_start(target, settings))
-            children = [
-                Child(
-                    ["api", "--host", settings.host, "--port", str(settings.port)],
-                    lambda code: notes.print(f"The API ended with code {code}: started again."),
-                ),
-                Child(
-                    ["worker"],
-                    lambda code: notes.print(f"The worker ended with code {code}: started again."),
-                ),
-            ]
+            listen = ["--host", settings.host, "--port", str(settings.port)]
+            children = [Child("API", ["api", *listen]), *worker_children()]
             stop = threading.Event()
             try:
                 with _stopped_by_signal(stop):
@@ -129,8 +121,7 @@ def serving(settings: Settings) -> Iterator[Callable[[], None]]:
                     )
                     yield lambda: _keep(children, stop)
             finally:
-                for child in children:
-                    child.stop()
+                stop_all(children)
                 notes.print("Muniment has stopped.")
 
 

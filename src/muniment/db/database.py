@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 
 _LOST = (
     OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
 )
+"""What asyncpg raises when a connection cannot be made or was cut."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import asyncpg
 
 from muniment.db.statements import observed
 
 if TYPE_CHECKING:
-    import asyncpg
-
     from muniment.db.scope import TenantScope
 
 
@@ -60,7 +60,8 @@ async def transaction(
     try:
         yield UnitOfWork(connection, scope)
     except BaseException:
-        if not connection.is_closed():
+        # A lost connection has nothing to roll back, and must not hide why it was lost.
+        with suppress(OSError, asyncpg.InterfaceError, asyncpg.PostgresError):
             await connection.execute("ROLLBACK")
         raise
     with observed("db.commit"):

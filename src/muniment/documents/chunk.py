@@ -97,8 +97,8 @@ def embed_hash(text: str) -> bytes:
 class Chunker:
     """Cuts texts into chunks of at most `token_budget` tokens, headings above them included.
 
-    Special tokens count as well. Where headings are long, the text keeps half of the budget. The same text always
-    gives the same chunks.
+    Special tokens count as well. Where headings are long, the text keeps half of the budget. The
+    same text always gives the same chunks.
     """
 
     def __init__(self, counter: TokenCounter, token_budget: int = DEFAULT_TOKEN_BUDGET) -> None:

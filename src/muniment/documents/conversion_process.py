@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +30,7 @@ from muniment.documents.conversion_wire import (
     Ready,
     Reply,
     Setup,
+    Working,
     batch_decoder,
     frame,
     setup_decoder,
@@ -45,14 +47,17 @@ from muniment.documents.token_count import TokenCounter
 
 # The parent kills at the deadline; if the parent is dead, the kernel does, this much later.
 _ORPHAN_GRACE = 10.0
-_NICENESS = 5
 
 
 class FileReader:
-    """Converts and chunks one file at a time."""
+    """Converts and chunks one file at a time.
 
-    def __init__(self, setup: Setup) -> None:
+    `on_progress` is called after each part of a file that is read in parts.
+    """
+
+    def __init__(self, setup: Setup, on_progress: Callable[[], None]) -> None:
         self._setup = setup
+        self._on_progress = on_progress
         self._chunker = Chunker(TokenCounter.from_file(setup.tokenizer), setup.token_budget)
 
     def read(self, item: ConversionItem) -> Reply:
@@ -74,7 +79,9 @@ class FileReader:
     def _convert(self, item: ConversionItem) -> Conversion:
         large = large_text_type(item, self._setup.limits)
         if large is not None:
-            return convert_large_text(item, large, self._chunker, self._spool_folder())
+            return convert_large_text(
+                item, large, self._chunker, self._spool_folder(), self._on_progress
+            )
         extracted = extract(item, self._setup.limits)
         chunks = self._chunker.chunk(
             extracted.text,
@@ -92,7 +99,7 @@ class FileReader:
             text_hash=extracted.text_hash,
             chunk_count=len(chunks),
         )
-        if len(extracted.text) <= self._setup.inline_bytes:
+        if len(extracted.text) <= self._setup.inline_characters:
             conversion.inline_text = extracted.text
             conversion.inline_chunks = chunks
         else:
@@ -124,9 +131,8 @@ def _private_streams() -> tuple[BinaryIO, BinaryIO]:
     return requests, replies
 
 
-def _give_way() -> None:
-    """Let others go first: less processor time under load, the first to go when memory is out."""
-    os.nice(_NICENESS)
+def _expendable() -> None:
+    """Leave no core dumps, and be the first to go when the machine is out of memory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):  # only Linux has it
         Path("/proc/self/oom_score_adj").write_text("800")
@@ -134,21 +140,25 @@ def _give_way() -> None:
 
 def main() -> None:
     """Serve batches until standard input ends."""
-    _give_way()
+    _expendable()
     # SIGALRM ends the process even inside native code, and an orphan with it.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     requests, replies = _private_streams()
     try:
         setup = setup_decoder.decode(_read_frame(requests))
-        reader = FileReader(setup)
-        replies.write(frame(Ready()))
-        replies.flush()
+
+        def answer(reply: Reply) -> None:
+            replies.write(frame(reply))
+            replies.flush()
+            signal.setitimer(signal.ITIMER_REAL, setup.deadline + _ORPHAN_GRACE)
+
+        reader = FileReader(setup, lambda: answer(Working()))
+        answer(Ready())
         while True:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             for item in batch_decoder.decode(_read_frame(requests)).items:
                 signal.setitimer(signal.ITIMER_REAL, setup.deadline + _ORPHAN_GRACE)
-                replies.write(frame(reader.read(item)))
-                replies.flush()
-                signal.setitimer(signal.ITIMER_REAL, 0)
+                answer(reader.read(item))
     except (EOFError, BrokenPipeError):
         # The converter is gone or wants no more of this process. What is left in the buffers has
         # no reader, so nothing is flushed.

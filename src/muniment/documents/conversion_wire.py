@@ -16,8 +16,8 @@ LENGTH_BYTES = 4
 class Setup(msgspec.Struct, frozen=True):
     """First frame to a process: everything it must know for all files.
 
-    `deadline` is in seconds for one file. Texts above `inline_bytes` are written to a new folder
-    in `spool` instead of being sent.
+    `deadline` is in seconds for one file, or for a part of one that is read in parts. Texts longer
+    than `inline_characters` are not sent but written to a new folder in `spool`.
     """
 
     tokenizer: Path
@@ -25,7 +25,7 @@ class Setup(msgspec.Struct, frozen=True):
     deadline: float
     spool: Path
     limits: Limits
-    inline_bytes: int = 256 * 1024
+    inline_characters: int = 128 * 1024
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -36,6 +36,10 @@ class Batch(msgspec.Struct, frozen=True):
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """The process is set up."""
+
+
+class Working(msgspec.Struct, frozen=True, tag="working"):
+    """A part of the next file is done; its deadline begins anew."""
 
 
 class Converted(msgspec.Struct, frozen=True, tag="converted"):
@@ -51,7 +55,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     detail: str
 
 
-Reply = Ready | Converted | Failed
+Reply = Ready | Working | Converted | Failed
 
 
 def _encode_path(value: Any) -> str:

@@ -41,7 +41,7 @@ class Converter:
             place for temporary files by default. What is in it goes with the converter.
         processes: how many files are read at the same time.
         token_budget: most tokens of a chunk.
-        deadline: seconds for one file.
+        deadline: seconds for one file; for each part of a text above 8 MiB, read in parts.
         memory_mb: ceiling of resident memory of one process, in MiB.
         recycle_after: files after which a process is replaced, so that leaks do not add up.
         limits: what one file may take.

@@ -27,10 +27,12 @@ from muniment.documents.markdown_text import (
 from muniment.documents.media_types import PPTX, Family, MediaType, sniff
 from muniment.documents.text_decoding import decode
 
+# What programs write into the title of a document whose author wrote none.
 _JUNK_TITLE = re.compile(
-    r"^(?:\(?(?:anonymous|unspecified|untitled|unknown)\)?.*|microsoft word.*"
-    r"|powerpoint presentation|slide 1|document\d*|\W*|[\d.\s()]+|.*\.(?:docx?|pdf|tex|dvi|indd|txt|rtf|pptx?|xlsx?))$",
-    re.IGNORECASE,
+    r"""\(?(?:anonymous|unspecified|untitled|unknown)\)? | microsoft\ word\b.* | slide\ \d+
+    | powerpoint\ presentation | (?:document|sheet)\d* | [\W\d]*
+    | .*\.(?:docx?|pdf|tex|dvi|indd|txt|rtf|pptx?|xlsx?)""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _LONGEST_TITLE = 300
 
@@ -130,12 +132,13 @@ def _read_markup(item: ConversionItem, media_type: MediaType, limits: Limits) ->
 def _read_office(item: ConversionItem, media_type: MediaType, limits: Limits) -> Extracted:
     del limits
     from muniment.documents.kreuzberg_reader import read_file
-    from muniment.documents.slides import slide_texts
+    from muniment.documents.slides import place_slides, slide_texts
 
+    is_slides = media_type.name == PPTX
     try:
         reading = read_file(str(item.path), media_type.name)
     except MalformedDocument as error:
-        if media_type.name != PPTX:
+        if not is_slides:
             raise
         from muniment.documents.pdf_pages import join_pages
 
@@ -143,11 +146,12 @@ def _read_office(item: ConversionItem, media_type: MediaType, limits: Limits) ->
         return Extracted(
             text=text, media_type=media_type.name, pages=pages, warnings=[error.detail]
         )
+    pages = place_slides(reading.text, slide_texts(item.path)) if is_slides else reading.pages()
     return Extracted(
         text=reading.text,
         media_type=media_type.name,
         metadata=reading.metadata,
-        pages=reading.pages(),
+        pages=pages,
         warnings=reading.warnings,
     )
 
@@ -202,6 +206,6 @@ def best_title(item: ConversionItem, extracted: Extracted) -> str:
     for candidate in candidates:
         if isinstance(candidate, str):
             title = heading_title(candidate.strip("# "))
-            if title and not _JUNK_TITLE.match(title):
+            if title and not _JUNK_TITLE.fullmatch(title):
                 return title[:_LONGEST_TITLE]
     return (PurePath(item.filename).stem or item.filename or Path(item.path).stem)[:_LONGEST_TITLE]

@@ -16,7 +16,7 @@ from muniment.documents.convert_errors import (
     MalformedDocument,
     UnsupportedType,
 )
-from muniment.documents.markdown_text import Json, drop_escapes, json_safe
+from muniment.documents.markdown_text import Json, drop_escapes, drop_links, json_safe
 from muniment.documents.text_decoding import clean
 
 _KEPT_METADATA = (
@@ -37,8 +37,7 @@ _NOTHING: tuple[Any, ...] = (
 )
 _PAGE_PROBE = 60
 # What Kreuzberg puts before the text of a web page; the metadata holds the same.
-_META_BLOCK = re.compile(r"\A---\n(?:[\w.:-]+: .*\n)*\n?(?:## title: .*\n|---\n)", re.MULTILINE)
-_IMAGE = re.compile(r"!\[([^\]\n]*)\]\([^)\n]*\)")
+_META_BLOCK = re.compile(r"\A---\n(?:[\w-][^\n:]*:.*\n)*\n?(?:## title: .*\n|---\n)")
 
 
 class Reading:
@@ -91,10 +90,8 @@ class Reading:
 
 
 def _readable(content: str) -> str:
-    """Return Kreuzberg's Markdown without escapes, images and the head of a web page."""
-    text = drop_escapes(_META_BLOCK.sub("", clean(content)))
-    # Only the words for an image are of use without it.
-    return _IMAGE.sub(r"\1", text).strip()
+    """Return Kreuzberg's Markdown without escapes, link targets and the head of a web page."""
+    return drop_links(drop_escapes(_META_BLOCK.sub("", clean(content)))).strip()
 
 
 def _configuration(passwords: Sequence[str], *, structure: bool) -> kreuzberg.ExtractionConfig:

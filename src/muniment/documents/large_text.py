@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from muniment.documents.chunk import Chunker, Position
@@ -42,9 +42,15 @@ def large_text_type(item: ConversionItem, limits: Limits) -> MediaType | None:
 
 
 def convert_large_text(
-    item: ConversionItem, media_type: MediaType, chunker: Chunker, folder: Path
+    item: ConversionItem,
+    media_type: MediaType,
+    chunker: Chunker,
+    folder: Path,
+    on_progress: Callable[[], None],
 ) -> Conversion:
     """Convert a large text file; text and chunks go to files in `folder`.
+
+    `on_progress` is called after each part.
 
     Raises:
         NoTextFound: it holds nothing but white space.
@@ -69,6 +75,7 @@ def convert_large_text(
             digest.update(text.encode())
             chunks = chunker.chunk(text, title=extracted.title, markdown=markdown, after=position)
             append_chunks(folder / SPOOLED_CHUNKS, chunks)
+            on_progress()
     if not position.ordinal:
         raise NoTextFound
     return Conversion(

@@ -20,6 +20,7 @@ _FENCE = re.compile(r"```+|~~~+")
 # Bounded, so that thousands that never close do not make it quadratic.
 _SHORTCODE = re.compile(r"\{\{[<%](?:(?!\{\{).){0,1000}?[>%]\}\}", re.DOTALL)
 _CODE_OR_ESCAPE = re.compile(r"(?P<code>`[^`\n]+`)|\\(?P<escaped>[!-\"$-/:-@\[-\]^_{}~])")
+_LINK = re.compile(r"!?\[([^\[\]\n]*)\]\((?:[^()\n]|\([^()\n]*\)){0,3000}\)")
 _HEADING = re.compile(r"^#{1,6}[ \t]+(\S.*?)[ \t#]*$", re.M)
 
 # libyaml is ten times as fast; a build of PyYAML without it still works.
@@ -111,6 +112,17 @@ def drop_escapes(text: str) -> str:
         return match.group("code") or match.group("escaped")
 
     return _outside_fences(text, lambda part: _CODE_OR_ESCAPE.sub(bare, part))
+
+
+def drop_links(text: str) -> str:
+    """Return a converter's Markdown with links and images replaced by their words.
+
+    The targets in a web page or an office file are long, and no reader of a passage can follow
+    the relative ones.
+    """
+    if "](" not in text:
+        return text
+    return _outside_fences(text, lambda part: _LINK.sub(r"\1", part))
 
 
 def first_heading(text: str) -> str | None:

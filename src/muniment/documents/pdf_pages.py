@@ -17,7 +17,7 @@ from muniment.documents.chunk import Page
 from muniment.documents.text_decoding import clean
 
 _LONGEST_HEADING = 150
-_MOST_HEADING_LINES = 3
+_MOST_HEADING_LINES = 2
 _LONGEST_SHORT_LINE = 50
 _SHORTEST_FULL_LINE = 60
 _SPLIT_WORD = re.compile(r"\b([^\W\d_]{2,})-([^\W\d_]{2,})\b")
@@ -25,6 +25,8 @@ _FEWEST_RUNNING = 3
 _NUMBER = re.compile(r"\d+|(?<![a-z])[ivxl]+(?![a-z])")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_MOST_NUMBERS = 3
+_NOT_IN_HEADING = re.compile(r"[=<>|#{}\\$\u2190-\u22ff\u25a0-\u27bf]")
 _SENTENCE_IN_HEADING = re.compile(r"[.;:,]$|\.\s")
 
 
@@ -118,11 +120,17 @@ def _heading_level(content: Mapping[str, Any], text: str) -> int:
 
 
 def _may_be_heading(words: str) -> bool:
+    """Tell prose titles from formulas, table rows and ends of sentences set in large type."""
+    letters = sum(char.isalpha() for char in words)
+    numbers = sum(any(char.isdigit() for char in word) for word in words.split())
     return (
         3 <= len(words) <= _LONGEST_HEADING
         and (words[0].isalnum() or words[0] in "§(¿¡\"'“„")
+        and letters >= 3
+        and letters > 0.6 * len(words.replace(" ", ""))
+        and numbers <= _MOST_NUMBERS
+        and not _NOT_IN_HEADING.search(words)
         and not _SENTENCE_IN_HEADING.search(words.replace(". ", " ", 1))
-        and sum(char.isalpha() for char in words) * 2 > len(words.replace(" ", ""))
     )
 
 
@@ -149,7 +157,9 @@ def _structure(lines: Sequence[str], marks: Sequence[_Mark]) -> str:
         if found is not None:
             starts[found] = mark
             position = found + (len(mark.lines) if mark.level else 1)
-    return _BLANK_LINES.sub("\n\n", "\n".join(_render(lines, starts))).strip()
+    # What looks like a heading or a fence of Markdown by accident must not become one.
+    plain = [f"\\{line}" if line.startswith(("#", "```", "~~~")) else line for line in lines]
+    return _BLANK_LINES.sub("\n\n", "\n".join(_render(plain, starts))).strip()
 
 
 def _find(lines: Sequence[str], wanted: Sequence[str], position: int) -> int | None:

@@ -141,12 +141,12 @@ class ConversionProcess:
         watch = asyncio.create_task(self._watch())
         try:
             self._stdin.write(frame(Batch(list(items))))
-            for _ in items:
+            while len(answers) < len(items):
                 reply = await self._reply()
-                assert not isinstance(reply, Ready)
-                answers.append(reply)
-                self.files_read += 1
                 self._file_started = loop.time()
+                if isinstance(reply, Converted | Failed):
+                    answers.append(reply)
+                    self.files_read += 1
         except (asyncio.IncompleteReadError, ConnectionError):
             # Its pipe is closed, so it is ending by itself; killing it now would hide how.
             with contextlib.suppress(TimeoutError):

@@ -1,16 +1,20 @@
-"""The words of a presentation whose pictures are broken, straight from its XML."""
+"""The words of a presentation by slide, straight from its XML."""
 
 from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
+
+from muniment.documents.chunk import Page
 
 _SLIDE = re.compile(r"ppt/slides/slide(\d+)\.xml")
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _LARGEST_SLIDE = 32 * 1024 * 1024
+_SHORTEST_CLUE = 4
+_MOST_CLUES = 8
 
 
 def slide_texts(path: Path) -> Iterator[tuple[int, str]]:
@@ -34,3 +38,26 @@ def slide_texts(path: Path) -> Iterator[tuple[int, str]]:
                 for paragraph in root.iter(f"{_DRAWING}p")
             )
             yield number, "\n".join(text for text in paragraphs if text.strip())
+
+
+def place_slides(text: str, slides: Iterable[tuple[int, str]]) -> list[Page]:
+    """Find where the slides begin in the converted text, which goes through them in order.
+
+    A slide begins at the line with the earliest of its own paragraphs after the beginning of the
+    slide before it. One that cannot be found counts with the one before it.
+    """
+    starts: list[tuple[int, int]] = []
+    position = 0
+    for number, content in slides:
+        clues = [line for line in content.split("\n") if len(line) >= _SHORTEST_CLUE]
+        found = [text.find(clue.strip(), position) for clue in clues[:_MOST_CLUES]]
+        places = [place for place in found if place >= 0]
+        if places:
+            start = text.rfind("\n", 0, min(places)) + 1
+            starts.append((number, start))
+            position = text.find("\n", min(places)) + 1 or len(text)
+    ends = [start for _, start in starts[1:]] + [len(text)]
+    return [
+        Page(number, start if index else 0, end)
+        for index, ((number, start), end) in enumerate(zip(starts, ends, strict=True))
+    ]

@@ -41,7 +41,7 @@ class Claimed:
     exhausted: bool
     """Nothing else was due."""
     next_due: timedelta | None
-    """Time until the next delayed job of an exhausted lane, if there is one."""
+    """When nothing at all was due: time until the next delayed job, if there is one."""
 
 
 async def claim_jobs(database: Database, worker_id: UUID, lane: Lane, limit: int) -> Claimed:
@@ -58,9 +58,8 @@ async def claim_jobs(database: Database, worker_id: UUID, lane: Lane, limit: int
         if rows:
             entries = {row["id"]: decode_entry(row["payload"]) for row in rows}
             claims = await _start(uow, worker_id, lane, entries)
-        exhausted = len(rows) < limit
-        next_due = await _statements.next_due(uow, lane=lane.value) if exhausted else None
-    return Claimed(claims, exhausted, next_due)
+        next_due = None if rows else await _statements.next_due(uow, lane=lane.value)
+    return Claimed(claims, len(rows) < limit, next_due)
 
 
 async def _start(

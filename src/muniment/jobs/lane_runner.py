@@ -18,6 +18,7 @@ _log = structlog.get_logger(__name__)
 
 _SHORTEST_POLL = 1.0
 _LONGEST_POLL = 30.0
+_NEXT_LOOK = 0.1
 _AHEAD_SECONDS = 0.05
 _MOST_AHEAD = 200
 _PATIENCE = 0.5
@@ -114,12 +115,22 @@ class LaneRunner:
         if not claimed.exhausted:
             self._may_have_work = True
             return True
-        pause = self._poll
-        if claimed.next_due is not None:
-            pause = min(pause, max(0.0, claimed.next_due.total_seconds()) + 0.001)
-        self._look_at = monotonic() + pause
-        self._poll = min(self._poll * 2, _LONGEST_POLL)
+        self._look_at = monotonic() + self._pause(claimed)
         return False
+
+    def _pause(self, claimed: Claimed) -> float:
+        """Return the seconds until the next look at a lane that has nothing more for now.
+
+        A claim that found something does not ask when more is due, so that its jobs start
+        without that delay; a look soon after it does.
+        """
+        if claimed.claims:
+            return _NEXT_LOOK
+        pause = self._poll
+        self._poll = min(self._poll * 2, _LONGEST_POLL)
+        if claimed.next_due is None:
+            return pause
+        return min(pause, max(0.0, claimed.next_due.total_seconds()) + 0.001)
 
     def _fill(self) -> None:
         while self._ready and self._running < self._concurrency and not self._stopping:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import MediaType, Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
@@ -45,7 +45,7 @@ async def readyz(database: NamedDependency[SkipValidation[Database]]) -> Ready:
     return Ready("ready", checks)
 
 
-@get("/metrics", tags=["process"], summary="Metrics for Prometheus")
+@get("/metrics", tags=["process"], summary="Metrics for Prometheus", media_type=MediaType.TEXT)
 async def metrics(
     request: Request[Any, Any, Any], process_metrics: NamedDependency[SkipValidation[Metrics]]
 ) -> Response[bytes]:

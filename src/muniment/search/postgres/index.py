@@ -43,11 +43,11 @@ class PostgresSearchIndex:
     """The search engine inside Postgres; implements `SearchIndex`, holds no state.
 
     Args:
-        budget: passages that the lexical leg scores for a query. More cost about 1.5
+        budget: passages that the lexical leg scores for a query. More cost about 0.9
             microseconds each; see benchmarks/search.py for what fewer cost in recall.
     """
 
-    def __init__(self, *, budget: int = 4000) -> None:
+    def __init__(self, *, budget: int = 3000) -> None:
         self._budget = budget
 
     async def upsert(self, uow: UnitOfWork, passages: Sequence[IndexedPassage]) -> None:

@@ -180,7 +180,9 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION admitted_keys(words plan_of_word[], budget bigint, OUT keys integer[], OUT complete boolean)
+CREATE FUNCTION admitted_keys(
+    words plan_of_word[], budget bigint, OUT keys integer[], OUT complete boolean
+)
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = public, pg_temp
     AS $$
