@@ -31,6 +31,7 @@ from muniment.observability.metrics import Metrics
 from muniment.observability.request_observer import RequestObserver, record_of
 from muniment.observability.statement_watch import StatementWatch
 from muniment.problems import UnsupportedMediaType, crash_response, problem_response
+from muniment.search.endpoints import handlers as search_handlers
 from muniment.settings import Settings
 from muniment.tenancy.authentication import authenticate
 
@@ -157,7 +158,7 @@ class Application(Litestar):
 
 def _room_handlers() -> list[BaseRouteHandler]:
     """Return the handlers of all rooms; they need a key."""
-    return [*document_handlers, *job_handlers]
+    return [*document_handlers, *job_handlers, *search_handlers]
 
 
 @get("/", include_in_schema=False)

@@ -85,7 +85,7 @@ async def test_a_file_that_takes_too_long_fails_alone(tmp_path: Path) -> None:
 async def test_a_file_that_fills_the_memory_fails_alone(tmp_path: Path, shared_data: Path) -> None:
     handbook = shared_data / "documents" / "files" / "pdf2image-memory-error-test-400p.pdf"
     items = [*small(tmp_path, 2), ConversionItem(handbook, handbook.name), *small(tmp_path, 2)]
-    async with Converter(TOKENIZER, spool=tmp_path, processes=1, memory_mb=75) as converter:
+    async with Converter(TOKENIZER, spool=tmp_path, processes=1, memory_mb=120) as converter:
         results = await converter.convert_many(items)
     assert kinds(results) == [Conversion, Conversion, ConversionMemory, Conversion, Conversion]
 

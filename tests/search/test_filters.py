@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from muniment.db import Database, TenantScope, UnitOfWork
-from tests.search.library import INDEX, MODEL, Added, add_document, by_meaning, by_words, new_library
+from tests.search.library import (
+    INDEX,
+    MODEL,
+    Added,
+    add_document,
+    by_meaning,
+    by_words,
+    new_library,
+)
 from tests.search.library import unit as unit_vector
 
 

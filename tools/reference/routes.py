@@ -1,12 +1,17 @@
-"""The table of routes in docs/http.md."""
+"""The tables of routes and error codes in docs/http.md."""
 
+import importlib
+import inspect
+import pkgutil
 from collections.abc import Iterator
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute, WebSocketRoute
 
+import muniment
 from muniment.app import create_app
+from muniment.errors import MunimentError
 from muniment.settings import Settings
 from tools.reference.markdown import first_sentence, table
 
@@ -15,11 +20,44 @@ FRAMEWORK = {"/schema/openapi.json": "This interface as OpenAPI 3.1."}
 
 
 def render() -> str:
-    """Return a table with a row for each method of each route, by path."""
-    app = create_app(Settings())
-    rows = sorted(routes(app), key=lambda row: (row[1], row[0]))
+    """Return a table of each method of each route, by path, and one of all error codes."""
+    rows = sorted(routes(create_app(Settings())), key=lambda row: (row[1], row[0]))
     shown = ((f"`{method}`", f"`{path}`", summary) for method, path, summary in rows)
-    return table(("Method", "Path", "What it does"), shown)
+    codes = ((str(error.status), f"`{error.code}`", _meaning(error)) for error in errors())
+    return (
+        table(("Method", "Path", "What it does"), shown)
+        + "\n## Error codes\n\n"
+        + table(("Status", "Code", "What it means"), codes)
+    )
+
+
+def errors() -> list[type[MunimentError]]:
+    """Return the errors that a caller may be told, or find on a job or document, by status.
+
+    They are those of the `errors` modules. Others, of commands and processes, would be among
+    them or not, depending on what else this process has imported. Where rooms share a code, the
+    first in the order of the modules' names speaks for it.
+    """
+    for module in pkgutil.walk_packages(muniment.__path__, "muniment."):
+        if module.name.endswith("errors") and not module.name.startswith("muniment.cli."):
+            importlib.import_module(module.name)
+    by_code: dict[str, type[MunimentError]] = {}
+    for error in sorted(_errors_below(MunimentError), key=lambda each: each.__module__):
+        by_code.setdefault(error.code, error)
+    return sorted(by_code.values(), key=lambda error: (error.status, error.code))
+
+
+def _errors_below(parent: type[MunimentError]) -> Iterator[type[MunimentError]]:
+    module = parent.__module__
+    is_told = module.endswith(("errors", ".problems")) and module.startswith("muniment.")
+    if is_told and "code" in vars(parent):
+        yield parent
+    for child in parent.__subclasses__():
+        yield from _errors_below(child)
+
+
+def _meaning(error: type[MunimentError]) -> str:
+    return first_sentence(inspect.getdoc(error))
 
 
 def routes(app: Litestar) -> Iterator[tuple[str, str, str]]:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from litestar import delete, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter, SkipValidation
 from litestar.response import Stream
 
 from muniment.db import Role, TenantScope, UnitOfWork
@@ -32,10 +32,10 @@ Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the 
 @get("/v1/documents", tags=["documents"], summary="List documents, newest first")
 async def list_documents(
     *,
-    uow: NamedDependency[UnitOfWork],
-    cursor_secret: NamedDependency[bytes],
-    source_id: UUID | None = None,
-    status: DocumentStatus | None = None,
+    uow: NamedDependency[SkipValidation[UnitOfWork]],
+    cursor_secret: NamedDependency[SkipValidation[bytes]],
+    source_id: FromQuery[UUID | None] = None,
+    status: FromQuery[DocumentStatus | None] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> DocumentPage:
@@ -45,16 +45,18 @@ async def list_documents(
 
 
 @get("/v1/documents/{document_id:uuid}", tags=["documents"], summary="Show a document")
-async def get_document(uow: NamedDependency[UnitOfWork], document_id: FromPath[UUID]) -> Document:
+async def get_document(
+    uow: NamedDependency[SkipValidation[UnitOfWork]], document_id: FromPath[UUID]
+) -> Document:
     """How the document stands, where it came from, and what its content tells of itself."""
     return Document.from_row(await find_document(uow, document_id))
 
 
 @delete("/v1/documents/{document_id:uuid}", tags=["documents"], summary="Delete a document")
 async def remove_document(
-    uow: NamedDependency[UnitOfWork],
-    tenant: NamedDependency[TenantScope],
-    search_index: NamedDependency[SearchIndex],
+    uow: NamedDependency[SkipValidation[UnitOfWork]],
+    tenant: NamedDependency[SkipValidation[TenantScope]],
+    search_index: NamedDependency[SkipValidation[SearchIndex]],
     document_id: FromPath[UUID],
 ) -> None:
     """The document is found by no search from then on.
@@ -72,16 +74,14 @@ async def remove_document(
 )
 async def list_chunks(
     *,
-    uow: NamedDependency[UnitOfWork],
-    cursor_secret: NamedDependency[bytes],
+    uow: NamedDependency[SkipValidation[UnitOfWork]],
+    cursor_secret: NamedDependency[SkipValidation[bytes]],
     document_id: FromPath[UUID],
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> PassagePage:
     """In reading order."""
-    return await list_passages(
-        uow, document_id, limit=limit, cursor=cursor, secret=cursor_secret
-    )
+    return await list_passages(uow, document_id, limit=limit, cursor=cursor, secret=cursor_secret)
 
 
 @get(
@@ -91,8 +91,8 @@ async def list_chunks(
     media_type="text/markdown; charset=utf-8",
 )
 async def get_content(
-    uow: NamedDependency[UnitOfWork],
-    blobs: NamedDependency[BlobStore],
+    uow: NamedDependency[SkipValidation[UnitOfWork]],
+    blobs: NamedDependency[SkipValidation[BlobStore]],
     document_id: FromPath[UUID],
 ) -> Stream:
     """The converted text that passages and their offsets refer to."""
@@ -109,8 +109,8 @@ async def get_content(
     media_type="application/octet-stream",
 )
 async def get_original(
-    uow: NamedDependency[UnitOfWork],
-    blobs: NamedDependency[BlobStore],
+    uow: NamedDependency[SkipValidation[UnitOfWork]],
+    blobs: NamedDependency[SkipValidation[BlobStore]],
     document_id: FromPath[UUID],
 ) -> Stream:
     """Byte for byte; always as a download, since what others wrote must not run here."""
