@@ -22,6 +22,8 @@ from muniment.documents.search_index import SearchIndex
 from muniment.documents.tasks import tasks as document_tasks
 from muniment.jobs import Lane, Task, Worker
 from muniment.observability.logging import configure_logging
+from muniment.observability.metrics import Metrics
+from muniment.observability.statement_watch import StatementWatch
 from muniment.services import load_embedder, open_blobs, search_index
 from muniment.settings import Settings
 from muniment.sources.tasks import tasks as source_tasks
@@ -63,7 +65,8 @@ async def _serve(settings: Settings, target: Installation, lanes: Sequence[Lane]
         resources(settings, lanes) as available,
     ):
         worker = Worker(database, TASKS, available, _concurrency(settings, lanes))
-        await worker.run(stop, at_once=at_once)
+        with StatementWatch(Metrics("worker"), database.pool).watching():
+            await worker.run(stop, at_once=at_once)
 
 
 @asynccontextmanager

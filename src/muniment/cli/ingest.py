@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from muniment.cli.runtime import console, one_sentence_errors, print_json, run
 from muniment.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from muniment.cli.ingest_run import IngestResult
+    from muniment.cli.remote import RemoteFailure
+    from muniment.documents.progress import Failure
 
 
 def ingest(
@@ -27,11 +32,15 @@ def ingest(
     """Bring folders and files in and keep them in step: run it again after changes.
 
     Returns as soon as every file is searchable by its words; passages are embedded in the
-    background, for search by meaning. Exits with 1 when a file failed.
+    background, for search by meaning. Exits with 1 when a file failed. With MUNIMENT_URL set
+    the files are uploaded there; what was removed from the folder then stays there.
     """
     from muniment.cli.ingest_run import ingest_paths  # slow to load
 
     settings = Settings()
+    if settings.url is not None:
+        _ingest_remotely(settings, paths, json=json)
+        return
     with one_sentence_errors():
         results = run(ingest_paths(settings, paths, wait=wait, organization=organization))
     if json:
@@ -39,6 +48,26 @@ def ingest(
     else:
         for result in results:
             _report(result)
+    if any(result.failed for result in results):
+        raise typer.Exit(1)
+
+
+def _ingest_remotely(settings: Settings, paths: list[Path], *, json: bool) -> None:
+    from muniment.cli.remote import ingest_remotely  # slow to load
+
+    with one_sentence_errors():
+        results = [ingest_remotely(settings, path) for path in paths]
+    if json:
+        print_json(results)
+    for result in results:
+        if not json:
+            console.print(
+                f"[bold]{result.path}[/]: {result.found} files uploaded and searchable, "
+                f"{result.failed} failed in {result.seconds:.1f} s.",
+                highlight=False,
+                soft_wrap=True,
+            )
+            _print_failures(result.failures)
     if any(result.failed for result in results):
         raise typer.Exit(1)
 
@@ -59,7 +88,10 @@ def _report(result: IngestResult) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    for failure in result.failures:
-        console.print(
-            f"  [red]{failure.path}[/]: {failure.detail}", highlight=False, soft_wrap=True
-        )
+    _print_failures(result.failures)
+
+
+def _print_failures(failures: Sequence[Failure] | Sequence[RemoteFailure]) -> None:
+    for failure in failures:
+        line = f"  [red]{escape(failure.path)}[/]: {escape(failure.detail)}"
+        console.print(line, highlight=False, soft_wrap=True)

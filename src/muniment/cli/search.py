@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
-import httpx
 import msgspec
 import typer
 from rich.markup import escape
@@ -19,16 +18,8 @@ from muniment.cli.runtime import (
     run,
     scope_of_command,
 )
-from muniment.errors import MunimentError
 from muniment.search.schemas import SearchMode, SearchRequest, SearchResponse
 from muniment.settings import Settings
-
-
-class RemoteFailed(MunimentError):
-    """The remote Muniment did not answer."""
-
-    code = "remote_failed"
-    title = "Remote failed"
 
 
 def search(
@@ -62,29 +53,10 @@ def search_remotely(settings: Settings, request: SearchRequest) -> SearchRespons
     Raises:
         RemoteFailed: it could not be reached, or answered with an error.
     """
-    try:
-        answer = httpx.post(
-            f"{settings.url}/v1/search",
-            content=msgspec.json.encode(request),
-            headers={
-                "Authorization": f"Bearer {settings.api_key or ''}",
-                "Content-Type": "application/json",
-            },
-            timeout=30,
-        )
-    except httpx.HTTPError as error:
-        raise RemoteFailed(f"{settings.url} cannot be reached: {error}") from error
-    if not answer.is_success:
-        raise RemoteFailed(f"{settings.url} answered: {_detail(answer)}")
-    return msgspec.json.decode(answer.content, type=SearchResponse)
+    from muniment.cli.remote import call  # slow to load
 
-
-def _detail(answer: httpx.Response) -> str:
-    try:
-        problem: dict[str, Any] = answer.json()
-        return str(problem.get("detail") or problem)
-    except ValueError:
-        return f"status {answer.status_code}"
+    answer = call(settings, "POST", "/v1/search", json=msgspec.to_builtins(request))
+    return msgspec.convert(answer, SearchResponse)
 
 
 async def search_locally(

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import obstore
 from obstore.exceptions import BaseError
@@ -71,18 +71,22 @@ class BlobStore:
             DiskFull, BlobStoreUnavailable: nothing was stored.
         """
         with path.open("rb") as file:
-            head = file.read(_SMALL)
-            if len(head) < _SMALL:
-                return self.put(org_id, head), len(head)
-            file.seek(0)
-            digest, size = hash_file(file)
-            key = _key(org_id, digest)
-            file.seek(0)
-            try:
-                if not self._has(key):
-                    obstore.put(self._store, key, _verified(file, digest), chunk_size=5 * PIECE)
-            except (BaseError, OSError) as error:
-                raise _translated(error) from error
+            return self.put_open_file(org_id, file)
+
+    def put_open_file(self, org_id: OrgId, file: IO[bytes]) -> tuple[bytes, int]:
+        """Store what is in an open, seekable file; see `put_file`."""
+        head = file.read(_SMALL)
+        if len(head) < _SMALL:
+            return self.put(org_id, head), len(head)
+        file.seek(0)
+        digest, size = hash_file(file)
+        key = _key(org_id, digest)
+        file.seek(0)
+        try:
+            if not self._has(key):
+                obstore.put(self._store, key, _verified(file, digest), chunk_size=5 * PIECE)
+        except (BaseError, OSError) as error:
+            raise _translated(error) from error
         return digest, size
 
     def _has(self, key: str) -> bool:
@@ -126,7 +130,7 @@ class BlobStore:
             yield bytes(piece)
 
 
-def hash_file(file: BinaryIO) -> tuple[bytes, int]:
+def hash_file(file: IO[bytes]) -> tuple[bytes, int]:
     """Return the SHA-256 and the size of what is left of a file."""
     digest = hashlib.sha256()
     size = 0
@@ -136,7 +140,7 @@ def hash_file(file: BinaryIO) -> tuple[bytes, int]:
     return digest.digest(), size
 
 
-def _verified(file: BinaryIO, expected: bytes) -> Iterator[bytes]:
+def _verified(file: IO[bytes], expected: bytes) -> Iterator[bytes]:
     digest = hashlib.sha256()
     while piece := file.read(PIECE):
         digest.update(piece)

@@ -6,12 +6,14 @@ from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
 
-from litestar import delete, get
+import msgspec
+from litestar import Response, delete, get, post
+from litestar.datastructures import UploadFile
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter, SkipValidation
+from litestar.params import FromPath, FromQuery, MultipartBody, QueryParameter, SkipValidation
 from litestar.response import Stream
 
-from muniment.db import Role, TenantScope, UnitOfWork
+from muniment.db import Database, Role, TenantScope, UnitOfWork, WorkspaceId
 from muniment.documents.blobs import BlobStore
 from muniment.documents.errors import BlobNotFound
 from muniment.documents.library import (
@@ -21,8 +23,17 @@ from muniment.documents.library import (
     list_passages,
 )
 from muniment.documents.library import list_documents as page_of_documents
-from muniment.documents.schemas import Document, DocumentPage, DocumentStatus, PassagePage
+from muniment.documents.schemas import (
+    Document,
+    DocumentPage,
+    DocumentStatus,
+    PassagePage,
+    Upload,
+)
 from muniment.documents.search_index import SearchIndex
+from muniment.documents.uploads import import_uploads, store_uploads
+from muniment.jobs.listing import find_job
+from muniment.settings import Settings
 from muniment.tenancy.authentication import require_role
 
 Limit = Annotated[int, QueryParameter(ge=1, le=100)]
@@ -42,6 +53,42 @@ async def list_documents(
     """Filters combine; all are optional."""
     wanted = DocumentFilter(source_id, status)
     return await page_of_documents(uow, wanted, limit=limit, cursor=cursor, secret=cursor_secret)
+
+
+class UploadForm(msgspec.Struct):
+    """The parts of an upload."""
+
+    files: list[UploadFile]
+    workspace_id: UUID | None = None
+
+
+@post(
+    "/v1/documents",
+    tags=["documents"],
+    summary="Upload documents",
+    status_code=202,
+    # Each file has a limit of its own; what is sent is kept on disk as it arrives.
+    request_max_body_size=None,
+)
+async def upload_documents(
+    data: MultipartBody[UploadForm],
+    database: NamedDependency[SkipValidation[Database]],
+    tenant: NamedDependency[SkipValidation[TenantScope]],
+    blobs: NamedDependency[SkipValidation[BlobStore]],
+    settings: NamedDependency[SkipValidation[Settings]],
+) -> Response[Upload]:
+    """Send one or many files as parts named `files`; they are searchable when the job is done.
+
+    A file of a name that was uploaded before takes the place of that document.
+    """
+    require_role(tenant, Role.EDITOR)
+    items = await store_uploads(blobs, tenant.org_id, data.files, settings.max_upload_bytes)
+    wanted = None if data.workspace_id is None else WorkspaceId(data.workspace_id)
+    async with database.unit_of_work(tenant) as work:
+        document_ids, job_id = await import_uploads(work, items, wanted)
+        job = await find_job(work, job_id)
+    headers = {"Location": f"/v1/jobs/{job_id}"}
+    return Response(Upload(job, document_ids), status_code=202, headers=headers)
 
 
 @get("/v1/documents/{document_id:uuid}", tags=["documents"], summary="Show a document")
@@ -130,6 +177,7 @@ def _stream(
 
 
 handlers = [
+    upload_documents,
     list_documents,
     get_document,
     remove_document,

@@ -33,6 +33,22 @@ class BlobStoreUnavailable(MunimentError):
     title = "Blob store unavailable"
 
 
+class UploadTooLarge(MunimentError):
+    """A file of the upload is larger than what is imported."""
+
+    code = "upload_too_large"
+    status = 413
+    title = "Upload too large"
+
+
+class UploadNotAcceptable(MunimentError):
+    """The upload holds no files, too many, or one without a name."""
+
+    code = "upload_not_acceptable"
+    status = 422
+    title = "Upload not acceptable"
+
+
 class FileChanging(MunimentError):
     """The file changed while it was being read; it is taken up by the next run."""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from muniment.db import UnitOfWork, WorkspaceId, load_statements, new_id
@@ -85,13 +86,27 @@ async def keep_folders(
 
 
 async def import_items(
-    work: UnitOfWork, source: Source, run_id: UUID | None, items: Sequence[Item]
+    work: UnitOfWork, source: Source, run_id: UUID, items: Sequence[Item]
 ) -> ImportCounts:
     """Record new and changed items and enqueue their conversion, in this transaction.
 
     What was searchable of a changed item stays so until its new content replaces it.
     """
-    rows = await statements.upsert_documents(
+    rows = await upsert_items(work, source, run_id, items)
+    waiting = [
+        (row["document_id"], row["size_bytes"]) for row in rows if row["status"] == "pending"
+    ]
+    await enqueue_conversion(work, waiting)
+    added = sum(row["added"] for row in rows)
+    changed = sum(not row["added"] and row["status"] == "pending" for row in rows)
+    return ImportCounts(added, changed)
+
+
+async def upsert_items(
+    work: UnitOfWork, source: Source, run_id: UUID | None, items: Sequence[Item]
+) -> list[asyncpg.Record]:
+    """Record new and changed items; return a row for each, see the statement's columns."""
+    rows: list[asyncpg.Record] = await statements.upsert_documents(
         work,
         run_id=run_id,
         source_id=source.source_id,
@@ -106,13 +121,7 @@ async def import_items(
         versions=[item.version for item in items],
         updated_ats=[item.updated_at for item in items],
     )
-    waiting = [
-        (row["document_id"], row["size_bytes"]) for row in rows if row["status"] == "pending"
-    ]
-    await enqueue_conversion(work, waiting)
-    added = sum(row["added"] for row in rows)
-    changed = sum(not row["added"] and row["status"] == "pending" for row in rows)
-    return ImportCounts(added, changed)
+    return rows
 
 
 async def record_unreadable(

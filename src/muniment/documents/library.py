@@ -79,9 +79,7 @@ async def list_passages(
     await find_document(work, document_id)
     listing = f"chunks:{document_id}"
     after = -1 if cursor is None else decode_cursor(secret, listing, cursor, int)
-    rows = await statements.list_chunks(
-        work, document_id=document_id, after=after, limit=limit + 1
-    )
+    rows = await statements.list_chunks(work, document_id=document_id, after=after, limit=limit + 1)
     items = [
         Passage(
             id=row["chunk_id"],

@@ -26,7 +26,9 @@ INSERT INTO documents AS known (
 )
 SELECT
     current_org_id(), item.document_id, :workspace_id, :source_id, item.external_id, item.title,
-    item.url, item.media_type, item.size_bytes, item.content_hash, 'pending',
+    -- What has no address at its source is had from us.
+    coalesce(item.url, '/v1/documents/' || item.document_id || '/original'),
+    item.media_type, item.size_bytes, item.content_hash, 'pending',
     item.source_version, item.source_updated_at, :run_id
 FROM unnest(
     :document_ids::uuid[], :external_ids::text[], :titles::text[], :urls::text[],
@@ -37,7 +39,10 @@ FROM unnest(
     source_version, source_updated_at
 )
 ON CONFLICT ON CONSTRAINT document_is_imported_once DO UPDATE SET
-    url = excluded.url,
+    url = CASE
+        WHEN excluded.url ^@ '/v1/documents/' THEN known.url
+        ELSE excluded.url
+    END,
     size_bytes = excluded.size_bytes,
     content_hash = excluded.content_hash,
     source_version = excluded.source_version,
@@ -266,3 +271,10 @@ WHERE chunk.org_id = current_org_id()
     AND chunk.ordinal > :after
 ORDER BY chunk.ordinal
 LIMIT :limit;
+
+-- name: uploads_of_workspace$
+-- The source that stands for uploads to a workspace; it is made with the first one.
+INSERT INTO sources (org_id, source_id, workspace_id, type, name, location)
+VALUES (current_org_id(), :source_id, :workspace_id, 'upload', 'Uploads', 'upload')
+ON CONFLICT ON CONSTRAINT source_is_connected_once DO UPDATE SET name = sources.name
+RETURNING source_id;

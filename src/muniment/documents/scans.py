@@ -26,22 +26,26 @@ def read_scanned_pages(
     problem = _unavailable(limits)
     if problem:
         return {}, [f"{len(wanted)} of {page_count} pages have no text. {problem}"]
-    from kreuzberg import PdfPageIterator
+    from kreuzberg import render_pdf_page
+    from kreuzberg.exceptions import KreuzbergError
 
     budget = OcrBudget(limits.ocr_pages, limits.ocr_seconds)
     texts: dict[int, str] = {}
-    pages = set(wanted)
-    with PdfPageIterator(str(path), _DPI) as images:
-        for index, image in images:
-            if index + 1 not in pages:
-                continue
-            if not budget.take():
-                break
-            texts[index + 1] = read_image(image)
+    unreadable = 0
+    for number in wanted:
+        if not budget.take():
+            break
+        try:
+            texts[number] = read_image(render_pdf_page(str(path), number - 1, dpi=_DPI))
+        except (KreuzbergError, ValueError, RuntimeError):
+            unreadable += 1
+    problems = []
+    if unreadable:
+        problems.append(f"{unreadable} of {page_count} pages are scans that cannot be drawn.")
     if budget.exhausted:
-        left = len(wanted) - len(texts)
-        return texts, [f"{left} of {page_count} pages are scans and were not read: too many."]
-    return texts, []
+        left = len(wanted) - len(texts) - unreadable
+        problems.append(f"{left} of {page_count} pages are scans and were not read: too many.")
+    return texts, problems
 
 
 def read_scanned_image(image: bytes, limits: Limits) -> str:

@@ -10,6 +10,8 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct
 
+from muniment.jobs.schemas import Job
+
 
 class DocumentStatus(StrEnum):
     """Where a document stands."""
@@ -70,6 +72,13 @@ class Document(Struct, frozen=True, kw_only=True):
             updated_at=row["updated_at"],
             metadata=row.get("metadata"),
         )
+
+
+class Upload(Struct, frozen=True):
+    """What became of an upload: its documents, and the job that makes them searchable."""
+
+    job: Job
+    documents: list[UUID]
 
 
 class DocumentPage(Struct, frozen=True):

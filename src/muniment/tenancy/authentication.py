@@ -25,7 +25,7 @@ async def authenticate(database: Database, authorization: str | None) -> TenantS
     key = key.strip()
     if scheme.lower() != "bearer" or not key:
         raise MissingCredentials
-    async with database.system() as work:
+    async with database.single_statement() as work:
         found = await statements.find_api_key(work, hash=hash_of(key))
     if found is None or found["expired"]:
         raise InvalidCredentials
