@@ -252,7 +252,9 @@ class Boundary:
         database = services.database
         self._metrics.watch_pool("app", database.pool)
         self._metrics.watch_pool("operator", database.operator_pool)
-        return StatementWatch(self._metrics, database.pool).watching()
+        return StatementWatch(
+            self._metrics, database.pool, slow_seconds=self._settings.slow_statement_ms / 1000
+        ).watching()
 
     def dependencies(self) -> dict[str, Provide]:
         """Return what handlers may ask for by name."""

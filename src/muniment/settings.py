@@ -106,6 +106,12 @@ class Settings(BaseSettings):
     embed_threads: int = Field(
         default=2, ge=1, description="Processor threads that one process embeds with."
     )
+    slow_statement_ms: float = Field(
+        default=100.0,
+        gt=0,
+        description="Milliseconds above which a statement of a request is logged; one of a job, "
+        "which works in bulk, at ten times as much.",
+    )
     log_format: Literal["pretty", "json"] = Field(
         default="pretty", description="Log lines for people or for machines."
     )

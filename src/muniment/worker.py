@@ -65,7 +65,9 @@ async def _serve(settings: Settings, target: Installation, lanes: Sequence[Lane]
         resources(settings, lanes) as available,
     ):
         worker = Worker(database, TASKS, available, _concurrency(settings, lanes))
-        with StatementWatch(Metrics("worker"), database.pool).watching():
+        slow = settings.slow_statement_ms / 100  # ten times what a request may take, in seconds
+        watch = StatementWatch(Metrics("worker"), database.pool, slow_seconds=slow)
+        with watch.watching():
             await worker.run(stop, at_once=at_once)
 
 
