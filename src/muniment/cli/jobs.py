@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from muniment.cli.runtime import (
     console,
@@ -39,13 +38,16 @@ def list_newest(
     if json:
         print_json(found)
         return
-    table = Table("job", "kind", "lane", "status", "progress", "queued", "error")
     for job in found:
-        progress = f"{job.progress.done}/{job.progress.total or '?'} {job.progress.unit or ''}"
-        error = job.error.detail if job.error is not None else ""
-        queued = f"{job.queued_at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(str(job.id), job.kind, job.lane, job.status, progress, queued, error)
-    console.print(table)
+        progress = f"{job.progress.done}/{job.progress.total}" if job.progress.total else ""
+        error = f"  {job.error.detail}" if job.error is not None else ""
+        console.print(
+            f"{job.id}  {job.queued_at:%Y-%m-%d %H:%M:%S}  {job.kind:18}  {job.status:9}  "
+            f"{progress:>11}{error}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 async def _list(

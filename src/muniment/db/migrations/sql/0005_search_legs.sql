@@ -211,6 +211,29 @@ $$;
 COMMENT ON FUNCTION admitted_keys(plan_of_word[], bigint) IS
     'Chooses what may propose candidates: each word, rarest first, by the widest key that fits.';
 
+CREATE FUNCTION passing_documents(
+    filters search_filters, most integer, OUT ids uuid[], OUT passages bigint
+)
+    LANGUAGE plpgsql STABLE
+    SET search_path = public, pg_temp
+    -- Planned for each filter: conditions that are not made vanish from the plan.
+    SET plan_cache_mode = force_custom_plan
+    AS $$
+DECLARE
+    org uuid := current_org_id();
+BEGIN
+    SELECT array_agg(passing.document_id), sum(passing.chunk_count) INTO ids, passages
+    FROM (
+        SELECT document.document_id, document.chunk_count
+        FROM documents AS document
+        WHERE document.org_id = org AND document_passes(document, filters)
+        LIMIT most
+    ) AS passing;
+END
+$$;
+COMMENT ON FUNCTION passing_documents(search_filters, integer) IS
+    'Up to so many documents that pass a filter, and how many passages they have.';
+
 CREATE FUNCTION search_candidates(
     query_terms integer[], counts integer[], tiers integer[],
     model_name text, query_embedding halfvec,
@@ -223,13 +246,13 @@ CREATE FUNCTION search_candidates(
     )
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = public, pg_temp
-    SET plan_cache_mode = force_custom_plan
+    SET plan_cache_mode = force_generic_plan
     AS $$
 #variable_conflict use_column
 DECLARE
     org uuid := current_org_id();
     few_documents CONSTANT integer := 5000;
-    -- The least that the planner's own statistics and ours know of; both lag a little.
+    -- Of the organization and of all; both lag a little.
     held bigint := coalesce((SELECT chunk_count FROM lexical_totals WHERE org_id = org), 0);
     shared bigint := greatest(
         held, (SELECT reltuples FROM pg_class WHERE oid = 'public.embeddings'::regclass)
@@ -248,14 +271,8 @@ DECLARE
     semantic_scores double precision[] := '{}';
 BEGIN
     IF NOT filters IS NULL THEN
-        SELECT array_agg(passing.document_id), sum(passing.chunk_count)
-        INTO documents, passages
-        FROM (
-            SELECT document.document_id, document.chunk_count
-            FROM documents AS document
-            WHERE document.org_id = org AND document_passes(document, filters)
-            LIMIT few_documents + 1
-        ) AS passing;
+        SELECT passing.ids, passing.passages INTO documents, passages
+        FROM passing_documents(filters, few_documents + 1) AS passing;
         IF documents IS NULL THEN
             RETURN;
         ELSIF cardinality(documents) > few_documents THEN
@@ -325,6 +342,7 @@ END
 $$;
 
 ALTER FUNCTION plan_lexical_query(integer[], integer[], integer[]) OWNER TO muniment_definer;
+ALTER FUNCTION passing_documents(search_filters, integer) OWNER TO muniment_definer;
 ALTER FUNCTION admitted_keys(plan_of_word[], bigint) OWNER TO muniment_definer;
 ALTER FUNCTION lexical_leg(sparsevec, integer[], uuid[], search_filters, integer)
     OWNER TO muniment_definer;
@@ -333,6 +351,7 @@ ALTER FUNCTION semantic_leg(integer, halfvec, uuid[], search_filters, boolean, i
 ALTER FUNCTION search_candidates(
     integer[], integer[], integer[], text, halfvec, search_filters, integer, bigint
 ) OWNER TO muniment_definer;
+REVOKE ALL ON FUNCTION passing_documents(search_filters, integer) FROM PUBLIC;
 REVOKE ALL ON FUNCTION plan_lexical_query(integer[], integer[], integer[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION lexical_leg(sparsevec, integer[], uuid[], search_filters, integer)
     FROM PUBLIC;
