@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
+from urllib.parse import urljoin
 
 import msgspec
 import typer
@@ -44,7 +45,7 @@ def search(
     if json:
         print_json(response)
     else:
-        print_response(response)
+        print_response(response, settings.url or "")
 
 
 def search_remotely(settings: Settings, request: SearchRequest) -> SearchResponse:
@@ -79,8 +80,8 @@ async def _first(found: AsyncIterator[tuple[SearchRequest, SearchResponse]]) -> 
     return response
 
 
-def print_response(response: SearchResponse) -> None:
-    """Print ranked passages for people."""
+def print_response(response: SearchResponse, server: str = "") -> None:
+    """Print ranked passages for people; `server` completes links that begin with a slash."""
     if not response.results:
         console.print("Nothing was found.")
     for rank, result in enumerate(response.results, start=1):
@@ -92,4 +93,5 @@ def print_response(response: SearchResponse) -> None:
         text = " ".join(result.text.split())
         console.print(f"   {escape(text[:300])}{'…' if len(text) > 300 else ''}", highlight=False)
         if result.url:
-            console.print(f"   [blue]{escape(result.url)}[/]", highlight=False, soft_wrap=True)
+            link = urljoin(server, result.url)
+            console.print(f"   [blue]{escape(link)}[/]", highlight=False, soft_wrap=True)
