@@ -24,9 +24,7 @@ def makes_a_scope(path: Path) -> bool:
 
 def test_scopes_are_made_at_the_boundaries_only() -> None:
     found = {
-        path.relative_to(SOURCE).as_posix()
-        for path in SOURCE.rglob("*.py")
-        if makes_a_scope(path)
+        path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py") if makes_a_scope(path)
     }
     assert found <= BOUNDARIES
     assert "tenancy/authentication.py" in found
