@@ -96,7 +96,10 @@ class Settings(BaseSettings):
         default=True, description="Read the text of scans when the extra `ocr` is installed."
     )
     chunk_tokens: int = Field(
-        default=256, ge=32, description="Most tokens in a passage, by the embedder's tokenizer."
+        default=512,
+        ge=32,
+        description="Most tokens in a passage, by the embedder's tokenizer; the embedder reads "
+        "as many.",
     )
     embed_model: str = Field(
         default="all-MiniLM-L6-v2",
