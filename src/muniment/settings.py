@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from muniment.errors import MunimentError
 
 
 def default_data_dir() -> Path:
@@ -20,6 +22,13 @@ def default_data_dir() -> Path:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/muniment")
     return platformdirs.user_data_path("muniment")
+
+
+class InvalidSetting(MunimentError):
+    """A setting has a value that it cannot have."""
+
+    code = "invalid_setting"
+    title = "Invalid setting"
 
 
 class Settings(BaseSettings):
@@ -121,3 +130,17 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log lines that are written."
     )
+
+
+def load_settings() -> Settings:
+    """Read the settings of this process.
+
+    Raises:
+        InvalidSetting: a value is not acceptable; the message names the setting.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        name = f"MUNIMENT_{fault['loc'][0]}".upper() if fault["loc"] else "The settings"
+        raise InvalidSetting(f"{name}: {fault['msg']}, not {fault['input']!r}.") from error

@@ -16,12 +16,13 @@ from muniment.app import Services, create_app
 from muniment.db import Database, Role, TenantScope, WorkspaceId, new_id
 from muniment.documents.embedding import Embedder
 from muniment.documents.search_index import EmbeddingModel
-from muniment.search.errors import QueryNotAcceptable, UnknownWorkspace
+from muniment.search.errors import QueryNotAcceptable
 from muniment.search.fusion import Weights
 from muniment.search.retrieval import search
 from muniment.search.schemas import Filters, SearchMode, SearchRequest, SearchResponse
 from muniment.settings import Settings
 from muniment.tenancy.api_keys import create_api_key
+from muniment.tenancy.errors import WorkspaceNotFound
 from tests.app.conftest import client_of
 from tests.search.library import INDEX, Added, Library, add_document, new_library
 
@@ -136,9 +137,9 @@ async def test_a_caller_of_one_workspace_stays_in_it(
     assert (await ask(database, scope, embedder, "cat", workspace_id=elsewhere)).results == []
     limited = replace(scope, workspace_id=elsewhere)
     assert (await ask(database, limited, embedder, "cat")).results == []
-    with pytest.raises(UnknownWorkspace):
+    with pytest.raises(WorkspaceNotFound):
         await ask(database, limited, embedder, "cat", workspace_id=here)
-    with pytest.raises(UnknownWorkspace):
+    with pytest.raises(WorkspaceNotFound):
         await ask(database, scope, embedder, "cat", workspace_id=new_id())
 
 

@@ -9,7 +9,7 @@ import typer
 
 from muniment.cli.runtime import console, one_sentence_errors, print_json
 from muniment.db.installation import alembic_config, installation, schema_revision, upgrade
-from muniment.settings import Settings
+from muniment.settings import load_settings
 
 app = typer.Typer(help="Show and upgrade the schema of the database.", no_args_is_help=True)
 
@@ -19,7 +19,7 @@ def upgrade_schema(
     json: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
 ) -> None:
     """Bring roles and schema up to this version; safe to repeat and to run from many hosts."""
-    with one_sentence_errors(), installation(Settings()) as target:
+    with one_sentence_errors(), installation(load_settings()) as target:
         before, _ = schema_revision(target)
         upgrade(target)
         after, expected = schema_revision(target)
@@ -36,7 +36,7 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
 ) -> None:
     """Tell whether the schema is up to date; exits with 1 when it is not."""
-    with one_sentence_errors(), installation(Settings()) as target:
+    with one_sentence_errors(), installation(load_settings()) as target:
         current, expected = schema_revision(target)
     if json:
         print_json({"revision": current, "expected": expected, "pending": current != expected})

@@ -11,7 +11,7 @@ import typer
 
 from muniment.cli.processes import serving
 from muniment.cli.runtime import console, one_sentence_errors, run
-from muniment.settings import Settings
+from muniment.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from muniment.cli.ingest_run import IngestResult
@@ -23,7 +23,8 @@ def demo(
     """Start everything, ingest the sample folder, search it, print cited passages."""
     from muniment.cli.ingest_run import ingest_paths  # slow to load
 
-    settings = Settings()
+    with one_sentence_errors():
+        settings = load_settings()
     with (
         one_sentence_errors(),
         as_file(files("muniment") / "sample") as sample,

@@ -17,7 +17,7 @@ from muniment.cli.runtime import (
     ready_installation,
     run,
 )
-from muniment.settings import Settings
+from muniment.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from muniment.search.evaluate import EvaluationResult
@@ -34,7 +34,8 @@ def evaluate_folder(
     The set goes through the same import and search as any document, in an organization of
     its own that is deleted afterwards.
     """
-    settings = Settings()
+    with one_sentence_errors():
+        settings = load_settings()
     with one_sentence_errors():
         result = run(_evaluate(settings, folder))
     if json:

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from muniment.cli.runtime import console, one_sentence_errors, print_json, run
-from muniment.settings import Settings
+from muniment.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,8 @@ def ingest(
     """
     from muniment.cli.ingest_run import ingest_paths  # slow to load
 
-    settings = Settings()
+    with one_sentence_errors():
+        settings = load_settings()
     if settings.url is not None:
         _ingest_remotely(settings, paths, json=json)
         return

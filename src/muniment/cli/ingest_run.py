@@ -25,7 +25,7 @@ from muniment.documents.importing import Source
 from muniment.documents.progress import Failure, SourceProgress, failures_of, progress_of_source
 from muniment.errors import MunimentError
 from muniment.jobs import JobId, live_workers
-from muniment.jobs.listing import find_job
+from muniment.jobs.listing import JobFilter, find_job, list_jobs
 from muniment.jobs.schemas import Job, JobStatus
 from muniment.settings import Settings
 from muniment.sources.errors import FolderNotFound
@@ -33,6 +33,10 @@ from muniment.sources.library import SyncRun, connect_folder, get_run
 from muniment.sources.tasks import start_sync
 from muniment.tenancy.first_start import workspace_of
 
+_IN_VAIN = (
+    "{count} {what} are left, and the jobs that were to do them have failed: "
+    "`muniment jobs list --status failed` says why."
+)
 _LOOK = 0.2
 """Seconds between two looks at the progress."""
 
@@ -83,6 +87,16 @@ class _Watch:
         if self.first_searchable is None and (progress.searchable or progress.embedded):
             self.first_searchable = time.monotonic() - self.started
         return sync, job, progress
+
+    async def at_work(self, kind: str) -> bool:
+        """Tell whether jobs of a kind wait or run; if none does, waiting for them is in vain."""
+        async with self.database.unit_of_work(self.scope, read_only=True) as work:
+            for status in (JobStatus.RUNNING, JobStatus.QUEUED):
+                wanted = JobFilter(status=status, kind=kind)
+                page = await list_jobs(work, wanted, limit=1, cursor=None, secret=b"")
+                if page.items:
+                    return True
+        return False
 
     async def failures(self) -> list[Failure]:
         async with self.database.unit_of_work(self.scope, read_only=True) as work:
@@ -146,8 +160,13 @@ async def _until_searchable(watch: _Watch, bars: Progress) -> tuple[SyncRun, Sou
         _show(bars, bar, sync.found - progress.pending, sync.found)
         if job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
             raise SyncFailed(_reason(job))
-        if sync.finished_at is not None and progress.pending == 0:
-            return sync, progress
+        if sync.finished_at is not None:
+            if progress.pending == 0:
+                return sync, progress
+            if not await watch.at_work("documents.convert"):
+                _, _, progress = await watch.look()  # the last of them may just have ended
+                if progress.pending:
+                    raise SyncFailed(_IN_VAIN.format(count=progress.pending, what="files"))
         await asyncio.sleep(_LOOK)
 
 
@@ -159,6 +178,10 @@ async def _until_embedded(
         await asyncio.sleep(_LOOK)
         _sync, _job, progress = await watch.look()
         _show(bars, bar, progress.chunks - progress.unembedded_chunks, progress.chunks)
+        if progress.unembedded_chunks and not await watch.at_work("documents.embed"):
+            _, _, progress = await watch.look()  # the last of them may just have ended
+            if left := progress.unembedded_chunks:
+                raise SyncFailed(_IN_VAIN.format(count=left, what="passages"))
     return progress
 
 

@@ -17,7 +17,7 @@ from muniment.cli.runtime import (
 )
 from muniment.jobs.listing import JobFilter, list_jobs
 from muniment.jobs.schemas import Job, JobStatus
-from muniment.settings import Settings
+from muniment.settings import Settings, load_settings
 
 app = typer.Typer(help="Show the jobs of the organization.", no_args_is_help=True)
 
@@ -32,7 +32,8 @@ def list_newest(
     json: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
 ) -> None:
     """List jobs, newest first."""
-    settings = Settings()
+    with one_sentence_errors():
+        settings = load_settings()
     with one_sentence_errors():
         found = run(_list(settings, status, limit, organization))
     if json:

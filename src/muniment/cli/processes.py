@@ -25,7 +25,7 @@ from muniment.cli.runtime import (
 from muniment.db.errors import DataDirectoryUnusable
 from muniment.errors import MunimentError
 from muniment.jobs import Lane
-from muniment.settings import Settings
+from muniment.settings import Settings, load_settings
 
 READY_WITHIN = 60.0
 """Seconds that the API gets to answer after its start."""
@@ -50,8 +50,7 @@ class ApiNotReady(MunimentError):
 
 def up(host: Host = None, port: Port = None) -> None:
     """Run database, API and worker together until Ctrl-C."""
-    settings = _listening(host, port)
-    with one_sentence_errors(), serving(settings) as wait:
+    with one_sentence_errors(), serving(_listening(host, port)) as wait:
         wait()
 
 
@@ -74,15 +73,15 @@ def worker(
     from muniment.worker import run_worker  # loads all that jobs need
 
     stop_with_parent()
-    settings = Settings()
-    if quiet:
-        settings = settings.model_copy(update={"log_level": "warning"})
     with one_sentence_errors():
+        settings = load_settings()
+        if quiet:
+            settings = settings.model_copy(update={"log_level": "warning"})
         run_worker(settings, lane or list(Lane))
 
 
 def _listening(host: str | None, port: int | None) -> Settings:
-    settings = Settings()
+    settings = load_settings()
     changes = {"host": host, "port": port}
     return settings.model_copy(update={key: value for key, value in changes.items() if value})
 
@@ -108,9 +107,9 @@ def serving(settings: Settings) -> Iterator[Callable[[], None]]:
             run(_first_start(target, settings))
             listen = ["--host", settings.host, "--port", str(settings.port)]
             children = [Child("API", ["api", *listen]), *worker_children()]
-            stop = threading.Event()
+            stop, waiting = threading.Event(), threading.Event()
             try:
-                with _stopped_by_signal(stop):
+                with _stopped_by_signal(stop, waiting):
                     for child in children:
                         child.start()
                     _wait_until_ready(address, children[0], stop)
@@ -119,7 +118,7 @@ def serving(settings: Settings) -> Iterator[Callable[[], None]]:
                         "Ctrl-C stops it.",
                         soft_wrap=True,
                     )
-                    yield lambda: _keep(children, stop)
+                    yield lambda: _keep(children, stop, waiting)
             finally:
                 stop_all(children)
                 notes.print("Muniment has stopped.")
@@ -130,7 +129,8 @@ async def _first_start(target: object, settings: Settings) -> None:
         pass
 
 
-def _keep(children: list[Child], stop: threading.Event) -> None:
+def _keep(children: list[Child], stop: threading.Event, waiting: threading.Event) -> None:
+    waiting.set()
     while not stop.wait(0.5):
         for child in children:
             child.keep_running()
@@ -173,9 +173,16 @@ def _alone(data_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _stopped_by_signal(stop: threading.Event) -> Iterator[None]:
+def _stopped_by_signal(stop: threading.Event, waiting: threading.Event) -> Iterator[None]:
+    """Let a signal end the waiting, or interrupt what else is being done."""
+
+    def stopped(*_: object) -> None:
+        stop.set()
+        if not waiting.is_set():
+            raise KeyboardInterrupt
+
     signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: stop.set()) for number in signals]
+    before = [signal.signal(number, stopped) for number in signals]
     try:
         yield
     finally:

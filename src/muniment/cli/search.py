@@ -20,7 +20,7 @@ from muniment.cli.runtime import (
     scope_of_command,
 )
 from muniment.search.schemas import SearchMode, SearchRequest, SearchResponse
-from muniment.settings import Settings
+from muniment.settings import Settings, load_settings
 
 
 def search(
@@ -35,7 +35,8 @@ def search(
     json: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
 ) -> None:
     """Search, and print the best passages with title, page or heading, and link."""
-    settings = Settings()
+    with one_sentence_errors():
+        settings = load_settings()
     request = SearchRequest(query=query, mode=mode, limit=limit)
     with one_sentence_errors():
         if settings.url is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from muniment.errors import MunimentError, NotFound, ValidationFailed
+from muniment.errors import MunimentError, ValidationFailed
 
 
 class QueryNotAcceptable(ValidationFailed):
@@ -17,13 +17,6 @@ class FilterNotAcceptable(ValidationFailed):
 
     code = "filter_not_acceptable"
     title = "Filter not acceptable"
-
-
-class UnknownWorkspace(NotFound):
-    """There is no such workspace in this organization."""
-
-    code = "workspace_not_found"
-    title = "Workspace not found"
 
 
 class EmbeddingShapeError(MunimentError):

@@ -19,7 +19,7 @@ from muniment.documents.search_index import (
     SearchIndex,
     Vectors,
 )
-from muniment.search.errors import FilterNotAcceptable, QueryNotAcceptable, UnknownWorkspace
+from muniment.search.errors import FilterNotAcceptable, QueryNotAcceptable
 from muniment.search.fusion import Fused, fuse
 from muniment.search.highlights import highlights
 from muniment.search.schemas import (
@@ -33,6 +33,7 @@ from muniment.search.schemas import (
     SearchResult,
     Timings,
 )
+from muniment.tenancy.errors import WorkspaceNotFound
 
 statements = load_statements("muniment.search")
 
@@ -83,7 +84,7 @@ async def search(
     Raises:
         QueryNotAcceptable: the query is empty or too long.
         FilterNotAcceptable: a filter holds what no document can.
-        UnknownWorkspace: the workspace does not exist or is not the caller's.
+        WorkspaceNotFound: the workspace does not exist or is not the caller's.
     """
     start = perf_counter()
     found = await retrieve(database, scope, index, embedder, request)
@@ -158,13 +159,13 @@ def effective_filters(scope: TenantScope, request: SearchRequest) -> SearchFilte
     """Join the request's filters with the workspace that caller and request are limited to.
 
     Raises:
-        UnknownWorkspace: the caller is limited to another workspace than the one asked for.
+        WorkspaceNotFound: the caller is limited to another workspace than the one asked for.
         FilterNotAcceptable: a time lies outside of what can be compared.
     """
     workspace_id = request.workspace_id
     if scope.workspace_id is not None:
         if workspace_id not in (None, scope.workspace_id):
-            raise UnknownWorkspace
+            raise WorkspaceNotFound
         workspace_id = scope.workspace_id
     filters: Filters = request.filters
     return SearchFilters(
@@ -197,7 +198,7 @@ def ranked(candidates: Sequence[Candidate], request: SearchRequest) -> list[Fuse
 
 async def _require_workspace(work: UnitOfWork, workspace_id: Any) -> None:
     if not await statements.workspace_exists(work, workspace_id=workspace_id):
-        raise UnknownWorkspace
+        raise WorkspaceNotFound
 
 
 async def _fetch(

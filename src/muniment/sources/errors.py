@@ -27,28 +27,12 @@ class FolderUnreadable(MunimentError):
     title = "Folder unreadable"
 
 
-class FileUnreadable(MunimentError):
-    """The file cannot be read."""
-
-    code = "file_unreadable"
-    status = 422
-    title = "File unreadable"
-
-
 class FileVanished(MunimentError):
     """The file was deleted before it could be read."""
 
     code = "file_vanished"
     status = 422
     title = "File vanished"
-
-
-class FileTooLarge(MunimentError):
-    """The file is larger than what is imported."""
-
-    code = "file_too_large"
-    status = 413
-    title = "File too large"
 
 
 class NotAFile(MunimentError):

@@ -20,6 +20,7 @@ from uuid import UUID
 
 from muniment.db import OrgId, UnitOfWork, load_statements
 from muniment.documents.blobs import BlobStore
+from muniment.documents.convert_errors import FileTooLarge, FileUnreadable
 from muniment.documents.errors import FileChanging
 from muniment.documents.importing import (
     ImportCounts,
@@ -35,7 +36,7 @@ from muniment.documents.importing import (
 from muniment.documents.search_index import SearchIndex
 from muniment.errors import MunimentError
 from muniment.jobs import RunningJob
-from muniment.sources.errors import FileTooLarge, FileUnreadable, FileVanished, NotAFile
+from muniment.sources.errors import FileVanished, NotAFile
 from muniment.sources.local_folder.walk import FoundFile, UnlistedFolder, walk
 
 statements = load_statements("muniment.sources")
