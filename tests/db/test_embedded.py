@@ -83,6 +83,14 @@ def test_directory_of_another_version(data_dir: Path) -> None:
         pass
 
 
+def test_path_too_long_for_a_socket(data_dir: Path) -> None:
+    with (
+        pytest.raises(DataDirectoryUnusable, match="too long"),
+        embedded_server(data_dir / ("long" * 30)),
+    ):
+        pass
+
+
 def test_directory_that_cannot_be_made(data_dir: Path) -> None:
     (data_dir / "file").write_text("in the way")
     with (

@@ -43,6 +43,10 @@ log_min_duration_statement = 1s
 """jit is off because our statements take milliseconds and compiling them takes longer."""
 
 
+_LONGEST_SOCKET = 103
+"""Bytes of a socket's path that every system allows."""
+
+
 class _Server(postgres_server.PostgresServer):
     """The packaged server, with our configuration and a register that forgets the dead.
 
@@ -105,6 +109,12 @@ def running_server(data_dir: Path) -> bool:
 
 
 def _prepare(directory: Path) -> None:
+    if len(bytes(directory.resolve() / ".s.PGSQL.5432")) > _LONGEST_SOCKET:
+        # Elsewhere other users of this machine could reach the socket.
+        raise DataDirectoryUnusable(
+            f"The path {directory.parent} is too long for the server's socket, which lies in it: "
+            "choose a shorter one with MUNIMENT_DATA_DIR."
+        )
     try:
         directory.mkdir(parents=True, exist_ok=True)
         probe = directory.parent / ".writable"
