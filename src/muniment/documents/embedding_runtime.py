@@ -99,6 +99,8 @@ class OpenvinoEncoder:
                     "NUM_STREAMS": streams,
                     # Pinned threads of several processes would queue for the same processor.
                     "ENABLE_CPU_PINNING": False,
+                    # Kernels are kept for each shape of a batch; thousands would pile up.
+                    "CPU_RUNTIME_CACHE_CAPACITY": 128,
                 },
             )
             self.dimensions = int(compiled.output(0).get_partial_shape()[1].get_length())
