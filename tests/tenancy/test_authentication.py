@@ -81,3 +81,14 @@ async def test_organization_must_be_named_when_there_are_several(
         await local_scope(database)
     assert (await local_scope(database, "Theirs")).org_id == other_scope.org_id
     assert (await local_scope(database, str(scope.org_id))).org_id == scope.org_id
+
+
+async def test_organization_of_an_evaluation_does_not_count(
+    database: Database, scope: TenantScope
+) -> None:
+    async with database.operator() as work:
+        await work.connection.execute(
+            "INSERT INTO organizations (org_id, name)"
+            " SELECT id, 'Evaluation ' || id FROM (SELECT gen_random_uuid() AS id) AS new"
+        )
+    assert (await local_scope(database)).org_id == scope.org_id

@@ -139,4 +139,11 @@ def _translated(error: KreuzbergError) -> ConversionError:
         return EncryptedDocument()
     if isinstance(error, MissingDependencyError) or "unsupported" in lowered:
         return UnsupportedType(f"The document cannot be read: {message}")
-    return MalformedDocument(f"The document is damaged: {message}")
+    return MalformedDocument(f"The document is damaged: {_plain(message)}.")
+
+
+def _plain(message: str) -> str:
+    """Drop the names of error classes and repetitions from a chain of messages."""
+    parts = [part.strip(" .") for part in message.split(": ")]
+    told = [part for part in parts if part and not part.endswith("Error")]
+    return ": ".join(dict.fromkeys(told)) or message

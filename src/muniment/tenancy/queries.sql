@@ -20,8 +20,12 @@ INSERT INTO api_keys (org_id, api_key_id, name, prefix, hash, role, workspace_id
 VALUES (:org_id, :api_key_id, :name, :prefix, :hash, :role, :workspace_id, :expires_at);
 
 -- name: first_organizations
--- The two oldest organizations: none, the only one, or a sign that there are several.
-SELECT org_id, name FROM organizations ORDER BY org_id LIMIT 2;
+-- The two oldest organizations: none, the only one, or a sign that there are several. Those that
+-- an evaluation makes for its own time do not count.
+SELECT org_id, name FROM organizations
+WHERE name <> 'Evaluation ' || org_id
+ORDER BY org_id
+LIMIT 2;
 
 -- name: organizations_named
 -- Organizations of this name or id, for the operator's `--organization`.
