@@ -146,6 +146,13 @@ def test_ingest_reports_failures_and_exits_with_one(data_dir: Path, tmp_path: Pa
     assert [result["title"] for result in json.loads(found.stdout)["results"]] == ["Good"]
 
 
+def test_operator_makes_another_key(data_dir: Path) -> None:
+    first, second = (run(data_dir, "admin", "create-key", "--role", "viewer") for _ in range(2))
+    assert first.returncode == second.returncode == 0, first.stderr
+    assert first.stdout.startswith("mun_")
+    assert first.stdout != second.stdout
+
+
 def test_missing_folder_is_one_sentence(data_dir: Path) -> None:
     answer = run(data_dir, "ingest", "/nowhere/at/all")
     assert answer.returncode == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from muniment.cli import database, demo, evaluation, ingest, jobs, processes, search
+from muniment.cli import admin, database, demo, evaluation, ingest, jobs, processes, search
 
 app = typer.Typer(
     name="muniment",
@@ -22,6 +22,7 @@ app.command()(processes.api)
 app.command()(processes.worker)
 app.add_typer(database.app, name="db")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(admin.app, name="admin")
 
 
 def main() -> None:
