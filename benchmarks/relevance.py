@@ -27,10 +27,10 @@ import numpy as np
 import Stemmer
 
 from muniment.cli.runtime import open_database, ready_installation
+from muniment.components import load_embedder
 from muniment.documents.embedding import Embedder
 from muniment.search.evaluate import evaluate
 from muniment.search.judged_set import JudgedDocument, JudgedSet, read_judged_set
-from muniment.services import load_embedder
 from muniment.settings import Settings
 
 DEPTH = 1000

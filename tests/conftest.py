@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -123,11 +123,6 @@ async def make_organization(database: Database, name: str) -> TenantScope:
             workspace_id,
         )
     return scope
-
-
-def limited_to(scope: TenantScope, workspace_id: WorkspaceId) -> TenantScope:
-    """Return the scope narrowed to one workspace."""
-    return replace(scope, workspace_id=workspace_id)
 
 
 def _create(maintenance: str, name: str, template: str) -> bool:

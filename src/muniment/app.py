@@ -22,7 +22,7 @@ from muniment.api_docs.endpoints import handlers as docs_handlers
 from muniment.api_docs.openapi import openapi_config
 from muniment.compression import Compression
 from muniment.db import Database, TenantScope, UnitOfWork
-from muniment.db.installation import installation, schema_revision, upgrade
+from muniment.db.installation import installation, upgrade_embedded
 from muniment.documents.endpoints import handlers as document_handlers
 from muniment.errors import ServiceUnavailable
 from muniment.jobs.endpoints import handlers as job_handlers
@@ -80,15 +80,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         MunimentError: the database, the model or the data directory cannot be used; its
             detail says what to do.
     """
-    from muniment.services import load_embedder, open_blobs, search_index
+    from muniment.components import load_embedder, open_blobs, search_index
 
     with installation(settings) as target:
-        # Nobody but us migrates the embedded database. Another one may be migrated by its
-        # operator while we run; until then /readyz says what is missing.
-        if target.embedded:
-            current, expected = schema_revision(target)
-            if current != expected:
-                upgrade(target)
+        # Another database may be upgraded by its operator while we run; until then /readyz
+        # says what is missing.
+        upgrade_embedded(target)
         embedder = await asyncio.to_thread(load_embedder, settings)
         timeout = settings.api_statement_timeout
         with embedder:

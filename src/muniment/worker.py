@@ -12,8 +12,8 @@ from typing import Any
 
 import uvloop
 
-from muniment.db.errors import MigrationsPending
-from muniment.db.installation import Installation, installation, schema_revision, upgrade
+from muniment.components import load_embedder, open_blobs, search_index
+from muniment.db.installation import Installation, ready_installation
 from muniment.documents.blobs import BlobStore
 from muniment.documents.convert import Converter, Limits
 from muniment.documents.embedding import Embedder
@@ -24,7 +24,6 @@ from muniment.jobs import Lane, Task, Worker
 from muniment.observability.logging import configure_logging
 from muniment.observability.metrics import Metrics
 from muniment.observability.statement_watch import StatementWatch
-from muniment.services import load_embedder, open_blobs, search_index
 from muniment.settings import Settings
 from muniment.sources.tasks import tasks as source_tasks
 
@@ -48,12 +47,7 @@ def run_worker(settings: Settings, lanes: Sequence[Lane]) -> None:
     configure_logging(settings.log_format, settings.log_level)
     with contextlib.suppress(OSError):
         os.nice(_NICENESS_OF_EMBEDDING if set(lanes) == {Lane.EMBED} else _NICENESS)
-    with installation(settings) as target:
-        current, expected = schema_revision(target)
-        if current != expected and not target.embedded:
-            raise MigrationsPending
-        if current != expected:
-            upgrade(target)
+    with ready_installation(settings) as target:
         uvloop.run(_serve(settings, target, lanes))
 
 

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from muniment.app import Services, create_app
+from muniment.components import search_index
 from muniment.db import Database, Role, TenantScope
 from muniment.documents.blobs import BlobStore
 from muniment.jobs import Lane, Worker
-from muniment.services import search_index
 from muniment.settings import Settings
 from muniment.tenancy.api_keys import create_api_key
 from muniment.worker import TASKS, resources

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from muniment.app import Services, create_app
+from muniment.components import search_index
 from muniment.db import Database
 from muniment.documents.blobs import BlobStore
 from muniment.documents.embedding import Embedder
-from muniment.services import search_index
 from muniment.settings import Settings
 from tests.app.conftest import client_of
 from tests.app.test_problems import problem_of

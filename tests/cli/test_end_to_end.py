@@ -23,7 +23,7 @@ from muniment.db.embedded import embedded_server
 FILES = 300
 
 
-def command(data_dir: Path, *arguments: str, **more: str) -> list[str]:
+def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "muniment", *arguments]
 
 
@@ -33,7 +33,7 @@ def environment(data_dir: Path, **more: str) -> dict[str, str]:
 
 def run(data_dir: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(data_dir, *arguments),
+        command(*arguments),
         env=environment(data_dir, **more),
         capture_output=True,
         text=True,
@@ -94,7 +94,7 @@ def test_worker_killed_in_mid_ingest_loses_and_doubles_nothing(
     data_dir: Path, folder: Path, documents: psycopg.Connection[Any]
 ) -> None:
     ingest = subprocess.Popen(
-        command(data_dir, "ingest", str(folder), "--wait", "--json"),
+        command("ingest", str(folder), "--wait", "--json"),
         env=environment(data_dir),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -179,7 +179,7 @@ def test_up_serves_until_interrupted_and_refuses_a_second(data_dir: Path) -> Non
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     up = subprocess.Popen(
-        command(data_dir, "up", "--port", str(port)),
+        command("up", "--port", str(port)),
         env=environment(data_dir),
         stderr=subprocess.PIPE,
         text=True,

@@ -24,5 +24,5 @@ def test_finds_a_second_word(tmp_path: Path) -> None:
     room = tmp_path / "room"
     room.mkdir()
     (room / "queries.sql").write_text("-- name: a\nSELECT tenant_id FROM jobs LIMIT 1;\n")
-    (room / "services.py").write_text("org_id = 1\n")
+    (room / "components.py").write_text("org_id = 1\n")
     assert list(faults(room)) == ["room/queries.sql:2: the word for tenant_id is org_id"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from muniment.components import search_index
 from muniment.db import Database, TenantScope
 from muniment.documents.importing import Source
 from muniment.documents.progress import (
@@ -22,7 +23,6 @@ from muniment.jobs.listing import find_job
 from muniment.jobs.schemas import Job, JobStatus
 from muniment.search.retrieval import search
 from muniment.search.schemas import SearchMode, SearchRequest
-from muniment.services import search_index
 from muniment.settings import Settings
 from muniment.sources.library import SyncRun, connect_folder, get_run
 from muniment.sources.tasks import start_sync

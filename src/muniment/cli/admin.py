@@ -8,12 +8,10 @@ import typer
 
 from muniment.cli.runtime import (
     console,
+    local_session,
     one_sentence_errors,
-    open_database,
     print_json,
-    ready_installation,
     run,
-    scope_of_command,
 )
 from muniment.db import Role
 from muniment.settings import Settings, load_settings
@@ -46,8 +44,8 @@ def create_key(
 
 
 async def _create(settings: Settings, name: str, role: Role, organization: str | None) -> str:
-    with ready_installation(settings) as target:
-        async with open_database(target, settings) as database:
-            scope = await scope_of_command(database, organization)
-            async with database.unit_of_work(scope) as work:
-                return await create_api_key(work, name, role)
+    async with (
+        local_session(settings, organization) as local,
+        local.database.unit_of_work(local.scope) as work,
+    ):
+        return await create_api_key(work, name, role)

@@ -41,11 +41,6 @@ class Child:
             process_group=0,
         )
 
-    @property
-    def pid(self) -> int | None:
-        """The id of the process, None before it is started."""
-        return None if self._process is None else self._process.pid
-
     def ended(self) -> int | None:
         """Return the exit code if the process has ended."""
         return None if self._process is None else self._process.poll()

@@ -14,9 +14,9 @@ from muniment.cli.runtime import (
     open_database,
     print_json,
     progress_bars,
-    ready_installation,
     run,
 )
+from muniment.db.installation import ready_installation
 from muniment.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def evaluate_folder(
 
 
 async def _evaluate(settings: Settings, folder: Path) -> EvaluationResult:
+    from muniment.components import load_embedder
     from muniment.search.evaluate import evaluate  # slow to load
-    from muniment.services import load_embedder
 
     with ready_installation(settings) as target:
         async with open_database(target, settings) as database:

@@ -15,14 +15,13 @@ from rich.progress import Progress, TaskID
 
 from muniment.cli.children import stop_all, worker_children
 from muniment.cli.runtime import (
-    open_database,
+    local_session,
     progress_bars,
-    ready_installation,
-    scope_of_command,
 )
 from muniment.db import Database, TenantScope
 from muniment.documents.importing import Source
 from muniment.documents.progress import Failure, SourceProgress, failures_of, progress_of_source
+from muniment.documents.tasks import convert_documents, embed_documents
 from muniment.errors import MunimentError
 from muniment.jobs import JobId, live_workers
 from muniment.jobs.listing import JobFilter, find_job, list_jobs
@@ -114,10 +113,8 @@ async def ingest_paths(
     for path in paths:
         if not path.exists():
             raise FolderNotFound(f"There is no folder or file {path}.")
-    with ready_installation(settings) as target:
-        async with open_database(target, settings) as database, _workers(database):
-            scope = await scope_of_command(database, organization)
-            return [await _ingest(database, scope, path, wait=wait) for path in paths]
+    async with local_session(settings, organization) as local, _workers(local.database):
+        return [await _ingest(local.database, local.scope, path, wait=wait) for path in paths]
 
 
 async def _ingest(
@@ -163,7 +160,7 @@ async def _until_searchable(watch: _Watch, bars: Progress) -> tuple[SyncRun, Sou
         if sync.finished_at is not None:
             if progress.pending == 0:
                 return sync, progress
-            if not await watch.at_work("documents.convert"):
+            if not await watch.at_work(convert_documents.kind):
                 _, _, progress = await watch.look()  # the last of them may just have ended
                 if progress.pending:
                     raise SyncFailed(_IN_VAIN.format(count=progress.pending, what="files"))
@@ -178,7 +175,7 @@ async def _until_embedded(
         await asyncio.sleep(_LOOK)
         _sync, _job, progress = await watch.look()
         _show(bars, bar, progress.chunks - progress.unembedded_chunks, progress.chunks)
-        if progress.unembedded_chunks and not await watch.at_work("documents.embed"):
+        if progress.unembedded_chunks and not await watch.at_work(embed_documents.kind):
             _, _, progress = await watch.look()  # the last of them may just have ended
             if left := progress.unembedded_chunks:
                 raise SyncFailed(_IN_VAIN.format(count=left, what="passages"))

@@ -8,12 +8,10 @@ import typer
 
 from muniment.cli.runtime import (
     console,
+    local_session,
     one_sentence_errors,
-    open_database,
     print_json,
-    ready_installation,
     run,
-    scope_of_command,
 )
 from muniment.jobs.listing import JobFilter, list_jobs
 from muniment.jobs.schemas import Job, JobStatus
@@ -54,11 +52,10 @@ def list_newest(
 async def _list(
     settings: Settings, status: JobStatus | None, limit: int, organization: str | None
 ) -> list[Job]:
-    with ready_installation(settings) as target:
-        async with open_database(target, settings) as database:
-            scope = await scope_of_command(database, organization)
-            async with database.unit_of_work(scope, read_only=True) as work:
-                page = await list_jobs(
-                    work, JobFilter(status=status), limit=limit, cursor=None, secret=target.secret
-                )
-                return page.items
+    async with (
+        local_session(settings, organization) as local,
+        local.database.unit_of_work(local.scope, read_only=True) as work,
+    ):
+        wanted = JobFilter(status=status)
+        page = await list_jobs(work, wanted, limit=limit, cursor=None, secret=local.secret)
+        return page.items

@@ -19,10 +19,10 @@ from muniment.cli.runtime import (
     notes,
     one_sentence_errors,
     open_database,
-    ready_installation,
     run,
 )
 from muniment.db.errors import DataDirectoryUnusable
+from muniment.db.installation import Installation, ready_installation
 from muniment.errors import MunimentError
 from muniment.jobs import Lane
 from muniment.settings import Settings, load_settings
@@ -124,8 +124,8 @@ def serving(settings: Settings) -> Iterator[Callable[[], None]]:
                 notes.print("Muniment has stopped.")
 
 
-async def _first_start(target: object, settings: Settings) -> None:
-    async with open_database(target, settings):  # type: ignore[arg-type]
+async def _first_start(target: Installation, settings: Settings) -> None:
+    async with open_database(target, settings):
         pass
 
 
@@ -162,10 +162,7 @@ def _alone(data_dir: Path) -> Iterator[None]:
             "with MUNIMENT_DATA_DIR."
         ) from error
     except OSError as error:
-        raise DataDirectoryUnusable(
-            f"The data directory {data_dir} cannot be used ({error.strerror}): correct its "
-            "permissions or choose another one with MUNIMENT_DATA_DIR."
-        ) from error
+        raise DataDirectoryUnusable.because(data_dir, error) from error
     try:
         yield
     finally:

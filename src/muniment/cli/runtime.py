@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,8 +25,7 @@ from rich.progress import (
 from rich.text import Text
 
 from muniment.db import Database, TenantScope
-from muniment.db.errors import MigrationsPending
-from muniment.db.installation import Installation, installation, schema_revision, upgrade
+from muniment.db.installation import Installation, ready_installation
 from muniment.errors import MunimentError
 from muniment.settings import Settings
 from muniment.tenancy.authentication import local_scope
@@ -64,27 +64,6 @@ def one_sentence_errors() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-@contextmanager
-def ready_installation(settings: Settings) -> Iterator[Installation]:
-    """Give this machine's database with its schema up to date.
-
-    The embedded database is upgraded on the way; one that others run is not.
-
-    Raises:
-        MigrationsPending: the schema of an external database is older than this version.
-    """
-    with installation(settings) as target:
-        if target.embedded:
-            current, expected = schema_revision(target)
-            if current != expected:
-                upgrade(target)
-        else:
-            current, expected = schema_revision(target)
-            if current != expected:
-                raise MigrationsPending
-        yield target
-
-
 @asynccontextmanager
 async def open_database(target: Installation, settings: Settings) -> AsyncIterator[Database]:
     """Open the pools for a command and make the first organization if there is none."""
@@ -107,9 +86,24 @@ def print_first_key(key: str) -> None:
     )
 
 
-async def scope_of_command(database: Database, organization: str | None) -> TenantScope:
-    """Return the scope a local command works in; see `tenancy.authentication.local_scope`."""
-    return await local_scope(database, organization)
+@dataclass(frozen=True, slots=True)
+class LocalSession:
+    """What a command on this machine works with."""
+
+    database: Database
+    scope: TenantScope
+    secret: bytes
+
+
+@asynccontextmanager
+async def local_session(
+    settings: Settings, organization: str | None
+) -> AsyncIterator[LocalSession]:
+    """Open this machine's installation as the owner of an organization; see `local_scope`."""
+    with ready_installation(settings) as target:
+        async with open_database(target, settings) as database:
+            scope = await local_scope(database, organization)
+            yield LocalSession(database, scope, target.secret)
 
 
 class RateColumn(ProgressColumn):

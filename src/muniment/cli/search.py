@@ -12,12 +12,10 @@ from rich.markup import escape
 
 from muniment.cli.runtime import (
     console,
+    local_session,
     one_sentence_errors,
-    open_database,
     print_json,
-    ready_installation,
     run,
-    scope_of_command,
 )
 from muniment.search.schemas import SearchMode, SearchRequest, SearchResponse
 from muniment.settings import Settings, load_settings
@@ -65,15 +63,17 @@ async def search_locally(
     settings: Settings, requests: Sequence[SearchRequest], organization: str | None = None
 ) -> AsyncIterator[tuple[SearchRequest, SearchResponse]]:
     """Search the installation of this machine, and yield each request with its response."""
+    from muniment.components import load_embedder, search_index
     from muniment.search.retrieval import search as search_passages  # slow to load
-    from muniment.services import load_embedder, search_index
 
-    with ready_installation(settings) as target, load_embedder(settings) as embedder:
-        async with open_database(target, settings) as database:
-            scope = await scope_of_command(database, organization)
+    with load_embedder(settings) as embedder:
+        async with local_session(settings, organization) as local:
             index = search_index()
             for request in requests:
-                yield request, await search_passages(database, scope, index, embedder, request)
+                yield (
+                    request,
+                    await search_passages(local.database, local.scope, index, embedder, request),
+                )
 
 
 async def _first(found: AsyncIterator[tuple[SearchRequest, SearchResponse]]) -> SearchResponse:

@@ -121,22 +121,13 @@ def _prepare(directory: Path) -> None:
         probe.write_text("")
         probe.unlink()
     except OSError as error:
-        raise DataDirectoryUnusable(_what_to_do(directory.parent, error)) from error
+        raise DataDirectoryUnusable.because(directory.parent, error) from error
     free = shutil.disk_usage(directory).free
     if not (directory / "PG_VERSION").exists() and free < 200 * 1024 * 1024:
         raise DataDirectoryUnusable(
             f"Only {free // 2**20} MB are free for {directory.parent}: free at least 200 MB "
             "or choose another folder with MUNIMENT_DATA_DIR."
         )
-
-
-def _what_to_do(directory: Path, error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
-        return f"The disk of {directory} is full: free some space and start again."
-    return (
-        f"The data directory {directory} cannot be written ({error.strerror}): "
-        "correct its permissions or choose another one with MUNIMENT_DATA_DIR."
-    )
 
 
 def _require_same_version(directory: Path) -> None:
@@ -165,6 +156,7 @@ def _why_not_started(directory: Path) -> str:
     except OSError:
         lines = []
     if any("No space left" in line for line in lines):
-        return _what_to_do(directory.parent, OSError(errno.ENOSPC, "disk full"))
+        full = OSError(errno.ENOSPC, "disk full")
+        return DataDirectoryUnusable.because(directory.parent, full).detail
     tail = json.dumps(lines, ensure_ascii=False) if lines else "it wrote no log"
     return f"The embedded Postgres in {directory} did not start: {tail}"

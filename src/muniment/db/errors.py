@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+from typing import Self
+
 from muniment.errors import MunimentError, ServiceUnavailable
 
 
@@ -28,6 +32,16 @@ class DataDirectoryUnusable(MunimentError):
 
     code = "data_directory_unusable"
     title = "Data directory unusable"
+
+    @classmethod
+    def because(cls, directory: Path, error: OSError) -> Self:
+        """Say what to do about what the system answered."""
+        if error.errno == errno.ENOSPC:
+            return cls(f"The disk of {directory} is full: free some space and start again.")
+        return cls(
+            f"The data directory {directory} cannot be used ({error.strerror}): "
+            "correct its permissions or choose another one with MUNIMENT_DATA_DIR."
+        )
 
 
 class WrongServerVersion(MunimentError):

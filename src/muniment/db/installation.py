@@ -19,7 +19,7 @@ from psycopg import sql
 
 from muniment.db.database import Database
 from muniment.db.embedded import embedded_server
-from muniment.db.errors import DatabaseUnavailable, DataDirectoryUnusable
+from muniment.db.errors import DatabaseUnavailable, DataDirectoryUnusable, MigrationsPending
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from muniment.settings import Settings
 
 DATABASE_NAME = "muniment"
+
+UPGRADE_LOCK = 7_240_001
+"""Advisory lock that serializes upgrades of one database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def upgrade(target: Installation) -> None:
     """
     try:
         with psycopg.connect(target.owner_dsn, autocommit=True) as connection:
-            connection.execute("SELECT pg_advisory_lock(7240001)")
+            connection.execute("SELECT pg_advisory_lock(%s)", (UPGRADE_LOCK,))
             roles = files("muniment.db").joinpath("roles.sql").read_text(encoding="utf-8")
             connection.execute(roles.encode())
             if not target.embedded:
@@ -96,6 +99,31 @@ def upgrade(target: Installation) -> None:
     from alembic import command  # a second of imports that only an upgrade needs
 
     command.upgrade(alembic_config(target.owner_dsn), "head")
+
+
+def upgrade_embedded(target: Installation) -> bool:
+    """Upgrade the schema if the database is our own, and tell whether it is up to date.
+
+    Nobody but us migrates the embedded database; one that others run is theirs to upgrade.
+    """
+    current, expected = schema_revision(target)
+    if current != expected and target.embedded:
+        upgrade(target)
+        return True
+    return current == expected
+
+
+@contextmanager
+def ready_installation(settings: Settings) -> Iterator[Installation]:
+    """Like `installation`, with its schema up to date.
+
+    Raises:
+        MigrationsPending: the schema of an external database is older than this version.
+    """
+    with installation(settings) as target:
+        if not upgrade_embedded(target):
+            raise MigrationsPending
+        yield target
 
 
 def schema_revision(target: Installation) -> tuple[str | None, str]:
@@ -175,10 +203,7 @@ def _secret(settings: Settings) -> bytes:
         _write_once(path, secrets.token_hex(32))
         return path.read_text().strip().encode()
     except OSError as error:
-        raise DataDirectoryUnusable(
-            f"The data directory {settings.data_dir} cannot be used ({error.strerror}): "
-            "correct its permissions or choose another one with MUNIMENT_DATA_DIR."
-        ) from error
+        raise DataDirectoryUnusable.because(settings.data_dir, error) from error
 
 
 def _write_once(path: Path, content: str) -> None:

@@ -8,7 +8,7 @@ change in the rooms.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from time import perf_counter
@@ -115,18 +115,6 @@ class _ObservedAdapter:
     ) -> str:
         with observed(f"{self._room}.{query_name}"):
             return await lender.connection.execute(sql, *self._arguments(query_name, parameters))
-
-    async def insert_returning(
-        self, lender: HasConnection, query_name: str, sql: str, parameters: Any
-    ) -> asyncpg.Record | None:
-        return await self.select_one(lender, query_name, sql, parameters)
-
-    async def insert_update_delete_many(
-        self, lender: HasConnection, query_name: str, sql: str, parameters: Sequence[dict[str, Any]]
-    ) -> None:
-        with observed(f"{self._room}.{query_name}"):
-            rows = [self._arguments(query_name, row) for row in parameters]
-            await lender.connection.executemany(sql, rows)
 
 
 Statements = Any

@@ -57,4 +57,4 @@ class EmbeddingBatch:
                 ids = [row["chunk_id"] for row in passages]
                 await self.index.upsert_embeddings(work, model, ids, picked)
             done += len(passages)
-            await self.job.progress(done, max(done, len(passages)), unit="passages")
+            await self.job.progress(done, done, unit="passages")

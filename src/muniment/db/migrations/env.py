@@ -5,8 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, create_engine, pool
 
-_UPGRADE_LOCK = 7_240_001
-"""Advisory lock that serializes upgrades of one database."""
+from muniment.db.installation import UPGRADE_LOCK
 
 
 def _run(connection: Connection) -> None:
@@ -20,7 +19,7 @@ def _run_online() -> None:
         context.config.get_main_option("sqlalchemy.url") or "", poolclass=pool.NullPool
     )
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"SELECT pg_advisory_lock({_UPGRADE_LOCK})")
+        connection.exec_driver_sql(f"SELECT pg_advisory_lock({UPGRADE_LOCK})")
         connection.exec_driver_sql("SET ROLE muniment_owner")
         # A migration that waits behind a long query would block everyone behind it.
         connection.exec_driver_sql("SET lock_timeout = '5s'")
