@@ -6,6 +6,7 @@ import errno
 import json
 import shutil
 import subprocess
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,9 +118,9 @@ def _prepare(directory: Path) -> None:
         )
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        probe = directory.parent / ".writable"
-        probe.write_text("")
-        probe.unlink()
+        # Of a name of its own: `up` starts several processes at once.
+        with tempfile.TemporaryFile(dir=directory.parent):
+            pass
     except OSError as error:
         raise DataDirectoryUnusable.because(directory.parent, error) from error
     free = shutil.disk_usage(directory).free

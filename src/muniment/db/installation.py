@@ -101,16 +101,13 @@ def upgrade(target: Installation) -> None:
     command.upgrade(alembic_config(target.owner_dsn), "head")
 
 
-def upgrade_embedded(target: Installation) -> bool:
-    """Upgrade the schema if the database is our own, and tell whether it is up to date.
+def upgrade_embedded(target: Installation) -> None:
+    """Upgrade the schema of our own database; one that others run is not even asked.
 
-    Nobody but us migrates the embedded database; one that others run is theirs to upgrade.
+    Nobody but us migrates the embedded database, so every process of ours may.
     """
-    current, expected = schema_revision(target)
-    if current != expected and target.embedded:
+    if target.embedded and not _up_to_date(target):
         upgrade(target)
-        return True
-    return current == expected
 
 
 @contextmanager
@@ -121,9 +118,15 @@ def ready_installation(settings: Settings) -> Iterator[Installation]:
         MigrationsPending: the schema of an external database is older than this version.
     """
     with installation(settings) as target:
-        if not upgrade_embedded(target):
+        upgrade_embedded(target)
+        if not target.embedded and not _up_to_date(target):
             raise MigrationsPending
         yield target
+
+
+def _up_to_date(target: Installation) -> bool:
+    current, expected = schema_revision(target)
+    return current == expected
 
 
 def schema_revision(target: Installation) -> tuple[str | None, str]:
