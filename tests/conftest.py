@@ -115,7 +115,9 @@ async def make_organization(database: Database, name: str) -> TenantScope:
     scope = TenantScope(OrgId(new_id()), None, "test", Role.OWNER)
     async with database.unit_of_work(scope) as work:
         await work.connection.execute(
-            "INSERT INTO organizations (org_id, name) VALUES ($1, $2)", scope.org_id, name
+            "INSERT INTO organizations (org_id, name, tier) VALUES ($1, $2, 'enterprise')",
+            scope.org_id,
+            name,
         )
         await work.connection.execute(
             "INSERT INTO workspaces (org_id, workspace_id, name) VALUES ($1, $2, 'default')",

@@ -69,7 +69,9 @@ async def serve_api(
 
     See `run_api`. A caller that cancels this coroutine stops the server at once.
     """
-    server = _Server(_configuration(create_app(services.settings, services)), on_ready)
+    server = _Server(
+        _configuration(create_app(services.settings, services), services.settings), on_ready
+    )
     await server.serve(sockets=[listener])
 
 
@@ -132,7 +134,7 @@ async def _open_and_serve(
         await serve_api(services, listener, on_ready=on_ready)
 
 
-def _configuration(app: object) -> uvicorn.Config:
+def _configuration(app: object, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         http="httptools",
@@ -141,6 +143,7 @@ def _configuration(app: object) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS - 2,
     )
 

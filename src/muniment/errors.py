@@ -33,6 +33,8 @@ class MunimentError(Exception):
         self.detail = detail or inspect.getdoc(type(self)) or self.title
         self.errors = errors or []
         self.retry_after = retry_after
+        self.headers: list[tuple[str, str]] = []
+        """Sent with the problem."""
         super().__init__(self.detail)
 
 

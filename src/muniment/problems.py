@@ -261,7 +261,7 @@ def _public_detail(error: MunimentError) -> str:
 
 
 def _headers(error: MunimentError) -> dict[str, str]:
-    headers = {}
+    headers = dict(error.headers)
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     retry_after = error.retry_after

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from muniment.errors import MunimentError
@@ -24,6 +24,64 @@ def default_data_dir() -> Path:
     return platformdirs.user_data_path("muniment")
 
 
+class Tier(BaseModel):
+    """What an organization of a tier may use; None is no limit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    requests_per_minute: int = Field(ge=1)
+    max_bytes: int | None = Field(default=None, ge=0)
+    max_documents: int | None = Field(default=None, ge=0)
+    max_file_bytes: int = Field(ge=1)
+
+
+_TIERS: dict[str, dict[str, int | None]] = {
+    "free": {
+        "requests_per_minute": 100,
+        "max_bytes": 10**9,
+        "max_documents": 1_000,
+        "max_file_bytes": 25 * 10**6,
+    },
+    "pro": {
+        "requests_per_minute": 500,
+        "max_bytes": 50 * 10**9,
+        "max_documents": 100_000,
+        "max_file_bytes": 100 * 10**6,
+    },
+    "enterprise": {"requests_per_minute": 2_000, "max_file_bytes": 10**9},
+}
+
+
+class Tiers(BaseModel):
+    """The three tiers; what a setting leaves out of one stays as it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    free: Tier
+    pro: Tier
+    enterprise: Tier
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        complete: dict[str, Any] = {}
+        for name in given.keys() | _TIERS.keys():
+            changes = given.get(name, {})
+            known = _TIERS.get(name, {})
+            complete[name] = {**known, **changes} if isinstance(changes, dict) else changes
+        return complete
+
+    def of(self, name: str) -> Tier:
+        """Return the tier of a name as an organization has it."""
+        tier: Tier = getattr(self, name)
+        return tier
+
+
+TierName = Literal["free", "pro", "enterprise"]
+
+
 class InvalidSetting(MunimentError):
     """A setting has a value that it cannot have."""
 
@@ -35,7 +93,11 @@ class Settings(BaseSettings):
     """The one settings class; each field is documented in docs/configuration.md."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MUNIMENT_", env_file=".env", env_file_encoding="utf-8", extra="ignore"
+        env_prefix="MUNIMENT_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        env_nested_delimiter="__",
     )
 
     data_dir: Path = Field(
@@ -124,6 +186,84 @@ class Settings(BaseSettings):
         description="Milliseconds above which a statement of a request is logged; one of a job, "
         "which works in bulk, at ten times as much.",
     )
+    listen_database_url: str | None = Field(
+        default=None,
+        description="Address for connections that listen and hold locks, as muniment_app; needed "
+        "where the others go through PgBouncer in transaction mode.",
+    )
+    pool_idle_seconds: float = Field(
+        default=300.0, gt=0, description="Seconds after which an unused connection is closed."
+    )
+    pool_lifetime_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        description="Seconds after which a connection is replaced, give or take a tenth.",
+    )
+    redis_url: str | None = Field(
+        default=None,
+        description="Redis or Valkey that several processes share their cache and rate limits in: "
+        "redis://, rediss://, redis+sentinel:// or redis+cluster://.",
+    )
+    cache_entries: int = Field(
+        default=2000, ge=1, description="Most entries that one process caches for itself."
+    )
+    cache_mb: int = Field(
+        default=64, ge=1, description="Most megabytes that one process caches for itself."
+    )
+    public_url: str | None = Field(
+        default=None,
+        description="Address under which people reach this installation, for links in mails; "
+        "http://HOST:PORT if unset.",
+    )
+    trusted_proxies: str = Field(
+        default="127.0.0.1",
+        description="Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are "
+        "believed, separated by commas.",
+    )
+    sign_up: bool = Field(
+        default=True, description="Let anybody who reaches the API create an organization."
+    )
+    sign_up_tier: TierName = Field(
+        default="free", description="Tier of organizations that people create themselves."
+    )
+    tiers: Tiers = Field(
+        default_factory=lambda: Tiers.model_validate({}),
+        description="Limits by tier, as JSON or one by one: MUNIMENT_TIERS__FREE__MAX_DOCUMENTS.",
+    )
+    rate_limits: bool = Field(
+        default=True, description="Hold organizations and addresses to their number of requests."
+    )
+    session_idle_hours: float = Field(
+        default=72.0, gt=0, description="Hours without a request after which a sign-in ends."
+    )
+    session_absolute_days: float = Field(
+        default=30.0, gt=0, description="Days after which a sign-in ends in any case."
+    )
+    sign_in_attempts_per_account: int = Field(
+        default=10, ge=1, description="Failed sign-ins of one account in 15 minutes."
+    )
+    sign_in_attempts_per_address: int = Field(
+        default=30,
+        ge=1,
+        description="Attempts to sign in, sign up or reset from one address in 15 minutes.",
+    )
+    smtp_url: str | None = Field(
+        default=None,
+        description="Mail server: smtp://user:password@host:587 (STARTTLS where offered) or "
+        "smtps://. Without it, links are printed by `muniment admin`.",
+    )
+    mail_from: str | None = Field(default=None, description="Sender of mails.")
+    oidc_issuer: str | None = Field(
+        default=None, description="OpenID provider that people may sign in with."
+    )
+    oidc_client_id: str | None = Field(default=None, description="Our name at the provider.")
+    oidc_client_secret: str | None = Field(
+        default=None, description="Our secret at the provider; none for a public client."
+    )
+    oidc_name: str = Field(default="single sign-on", description="What people call the provider.")
+    oidc_sign_up: bool = Field(
+        default=True, description="Let people whom the provider knows in without an invitation."
+    )
     log_format: Literal["pretty", "json"] = Field(
         default="pretty", description="Log lines for people or for machines."
     )
@@ -142,5 +282,6 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        name = f"MUNIMENT_{fault['loc'][0]}".upper() if fault["loc"] else "The settings"
+        path = "__".join(str(part) for part in fault["loc"])
+        name = f"MUNIMENT_{path}".upper() if path else "The settings"
         raise InvalidSetting(f"{name}: {fault['msg']}, not {fault['input']!r}.") from error

@@ -19,13 +19,15 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipValidation
 from litestar.response import Stream
 
-from muniment.app import Application, Services, create_app, for_callers_with_a_key
+from muniment.admission import for_members
+from muniment.app import Application, Services, create_app
 from muniment.db import Database, Role, TenantScope, UnitOfWork
 from muniment.errors import NotFound
 from muniment.observability.logging import configure_logging
 from muniment.settings import Settings
-from muniment.tenancy.api_keys import create_api_key
 from muniment.tenancy.first_start import workspace_of
+from muniment.tenancy.keys.create import create_api_key
+from muniment.tenancy.permissions import Action
 
 
 class Rename(msgspec.Struct, forbid_unknown_fields=True):
@@ -36,7 +38,7 @@ class Rename(msgspec.Struct, forbid_unknown_fields=True):
     times: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
-@post("/v1/test/rename", status_code=200)
+@post("/v1/test/rename", action=Action.ORGANIZATION_READ, status_code=200)
 async def rename(
     uow: NamedDependency[SkipValidation[UnitOfWork]], data: JSONBody[Rename]
 ) -> Rename:
@@ -44,7 +46,7 @@ async def rename(
     return data
 
 
-@post("/v1/test/rename-and-fail")
+@post("/v1/test/rename-and-fail", action=Action.ORGANIZATION_READ)
 async def rename_and_fail(
     uow: NamedDependency[SkipValidation[UnitOfWork]], data: JSONBody[Rename]
 ) -> Rename:
@@ -52,7 +54,7 @@ async def rename_and_fail(
     raise NotFound("There is no such thing.")
 
 
-@post("/v1/test/fail-at-commit", status_code=200)
+@post("/v1/test/fail-at-commit", action=Action.ORGANIZATION_READ, status_code=200)
 async def fail_at_commit(uow: NamedDependency[SkipValidation[UnitOfWork]]) -> str:
     await uow.connection.execute(
         "CREATE TEMPORARY TABLE once (id int UNIQUE DEFERRABLE INITIALLY DEFERRED) ON COMMIT DROP"
@@ -61,13 +63,13 @@ async def fail_at_commit(uow: NamedDependency[SkipValidation[UnitOfWork]]) -> st
     return "done"
 
 
-@post("/v1/test/lose-connection")
+@post("/v1/test/lose-connection", action=Action.ORGANIZATION_READ)
 async def lose_connection(uow: NamedDependency[SkipValidation[UnitOfWork]]) -> str:
     await uow.connection.fetchval("SELECT pg_terminate_backend(pg_backend_pid())")
     return "unreachable"
 
 
-@get("/v1/test/things")
+@get("/v1/test/things", action=Action.ORGANIZATION_READ)
 async def list_things(
     uow: NamedDependency[SkipValidation[UnitOfWork]],
     limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
@@ -76,28 +78,28 @@ async def list_things(
     return [value] * limit
 
 
-@get("/v1/test/things/{thing_id:uuid}")
+@get("/v1/test/things/{thing_id:uuid}", action=Action.ORGANIZATION_READ)
 async def get_thing(thing_id: FromPath[UUID]) -> str:
     return str(thing_id)
 
 
-@get("/v1/test/organization")
+@get("/v1/test/organization", action=Action.ORGANIZATION_READ)
 async def organization(tenant: NamedDependency[SkipValidation[TenantScope]]) -> str:
     return str(tenant.org_id)
 
 
-@get("/v1/test/slow-statement")
+@get("/v1/test/slow-statement", action=Action.ORGANIZATION_READ)
 async def slow_statement(uow: NamedDependency[SkipValidation[UnitOfWork]]) -> str:
     await uow.connection.execute("SELECT pg_sleep(10)")
     return "unreachable"
 
 
-@get("/v1/test/crash")
+@get("/v1/test/crash", action=Action.ORGANIZATION_READ)
 async def crash() -> str:
     raise RuntimeError("the password is hunter2")
 
 
-@get("/v1/test/unstorable")
+@get("/v1/test/unstorable", action=Action.ORGANIZATION_READ)
 async def unstorable(uow: NamedDependency[SkipValidation[UnitOfWork]]) -> str:
     value: str = await uow.connection.fetchval("SELECT $1::text", "a\x00b")
     return value
@@ -108,17 +110,21 @@ async def _refusing(uow: NamedDependency[SkipValidation[UnitOfWork]]) -> str:
     raise NotFound
 
 
-@get("/v1/test/refused-dependency", dependencies={"thing": Provide(_refusing)})
+@get(
+    "/v1/test/refused-dependency",
+    action=Action.ORGANIZATION_READ,
+    dependencies={"thing": Provide(_refusing)},
+)
 async def refused_dependency(thing: NamedDependency[str]) -> str:
     return thing
 
 
-@get("/v1/test/long")
+@get("/v1/test/long", action=Action.ORGANIZATION_READ)
 async def long() -> list[str]:
     return ["a passage about archives and their keepers"] * 200
 
 
-@get("/v1/test/streamed")
+@get("/v1/test/streamed", action=Action.ORGANIZATION_READ)
 async def streamed() -> Stream:
     async def pieces() -> AsyncIterator[bytes]:
         for number in range(3):
@@ -127,7 +133,7 @@ async def streamed() -> Stream:
     return Stream(pieces, media_type="application/json")
 
 
-@get("/v1/test/events")
+@get("/v1/test/events", action=Action.ORGANIZATION_READ)
 async def events() -> Stream:
     async def pieces() -> AsyncIterator[bytes]:
         for number in range(100):
@@ -136,7 +142,7 @@ async def events() -> Stream:
     return Stream(pieces, media_type="text/event-stream")
 
 
-@get("/v1/test/repetitive")
+@get("/v1/test/repetitive", action=Action.ORGANIZATION_READ)
 async def repetitive(
     uow: NamedDependency[SkipValidation[UnitOfWork]], times: FromQuery[int] = 1
 ) -> None:
@@ -168,7 +174,7 @@ def application(database: Database, settings: Settings | None = None) -> Applica
     settings = settings or Settings(data_dir=Path(tempfile.gettempdir()))
     services = Services(database, b"test secret", settings, None, None, None)  # type: ignore[arg-type]
     app = create_app(settings, services)
-    app.register(for_callers_with_a_key(ROUTES))
+    app.register(for_members(ROUTES))
     return app
 
 
@@ -183,7 +189,7 @@ def log() -> io.StringIO:
 @pytest.fixture
 async def api_key(database: Database, scope: TenantScope) -> str:
     async with database.unit_of_work(scope) as work:
-        return await create_api_key(work, "test", Role.OWNER)
+        return (await create_api_key(work, "test", Role.OWNER)).key
 
 
 @pytest.fixture

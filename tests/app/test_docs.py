@@ -73,7 +73,7 @@ async def test_document_is_openapi_3_1_with_our_problems(client: httpx.AsyncClie
     assert document["openapi"].startswith("3.1")
     assert "security" not in document["paths"]["/healthz"]["get"]
     things = document["paths"]["/v1/test/things"]["get"]
-    assert things["security"] == [{"api_key": []}]
+    assert things["security"] == [{"api_key": []}, {"session": []}]
     assert set(things["responses"]) == {"200", "default"}
     codes = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
     assert "validation_failed" in codes

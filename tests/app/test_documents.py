@@ -17,8 +17,9 @@ from muniment.db import Database, Role, TenantScope
 from muniment.documents.blobs import BlobStore
 from muniment.jobs import Lane, Worker
 from muniment.settings import Settings
-from muniment.tenancy.api_keys import create_api_key
+from muniment.tenancy.keys.create import create_api_key
 from muniment.worker import TASKS, resources
+from tests.app.conftest import client_of
 
 LANES = [Lane.FAST, Lane.CONVERT]
 
@@ -32,9 +33,7 @@ async def settings(tmp_path: Path) -> Settings:
 async def api(database: Database, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     blobs = BlobStore.in_folder(settings.data_dir / "blobs")
     services = Services(database, b"secret", settings, None, search_index(), blobs)  # type: ignore[arg-type]
-    app = create_app(settings, services)
-    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with client_of(create_app(settings, services)) as client:
         yield client
 
 
@@ -52,7 +51,7 @@ async def worker(database: Database, settings: Settings) -> AsyncIterator[None]:
 
 async def key(database: Database, scope: TenantScope, role: Role = Role.EDITOR) -> dict[str, str]:
     async with database.unit_of_work(scope) as work:
-        return {"Authorization": f"Bearer {await create_api_key(work, 'test', role)}"}
+        return {"Authorization": f"Bearer {(await create_api_key(work, 'test', role)).key}"}
 
 
 async def finished(api: httpx.AsyncClient, headers: dict[str, str], location: str) -> Any:

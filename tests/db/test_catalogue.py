@@ -7,8 +7,10 @@ import pytest
 
 from muniment.db import Database, TenantScope
 
-WITHOUT_TENANT = {"alembic_version", "embedding_models"}
+WITHOUT_TENANT = {"alembic_version", "embedding_models", "operator_keys"}
 """Tables of the schema `public` that hold nothing of an organization."""
+PERSONAL = {"users", "identities", "sessions", "password_resets"}
+"""Tables of persons, who may belong to several organizations; see `protect_personal_table`."""
 
 TABLES = """
 SELECT c.oid, c.relname, c.relrowsecurity, c.relforcerowsecurity,
@@ -46,7 +48,28 @@ async def fetch(database: Database, query: str) -> list[asyncpg.Record]:
 @pytest.fixture
 async def tables(database: Database) -> dict[int, asyncpg.Record]:
     rows = await fetch(database, TABLES)
-    return {row["oid"]: row for row in rows if row["relname"] not in WITHOUT_TENANT}
+    return {row["oid"]: row for row in rows if row["relname"] not in WITHOUT_TENANT | PERSONAL}
+
+
+async def test_every_table_of_persons_has_the_one_policy(database: Database) -> None:
+    rows = [row for row in await fetch(database, TABLES) if row["relname"] in PERSONAL]
+    assert {row["relname"] for row in rows} == PERSONAL
+    assert all(row["relrowsecurity"] and row["relforcerowsecurity"] for row in rows)
+    policies = await fetch(database, POLICIES)
+    expected = "(user_id = current_user_id())"
+    assert {
+        (row["oid"], row["polcmd"], row["for_all"], row["readable"], row["writable"])
+        for row in policies
+        if row["oid"] in {row["oid"] for row in rows}
+    } == {(row["oid"], b"*", True, expected, expected) for row in rows}
+
+
+async def test_the_application_cannot_read_the_keys_of_operators(
+    database: Database, scope: TenantScope
+) -> None:
+    async with database.unit_of_work(scope) as work:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await work.connection.fetch("SELECT hash FROM operator_keys")
 
 
 async def test_every_table_has_its_organization_and_forces_row_security(
@@ -91,7 +114,7 @@ async def test_keys_begin_with_the_organization(
     faulty = [
         row["conname"]
         for row in constraints
-        if row["referred"] not in WITHOUT_TENANT
+        if row["referred"] not in WITHOUT_TENANT | PERSONAL
         and (row["first_column"] != "org_id" or row["first_referred"] not in (None, "org_id"))
     ]
     assert faulty == []

@@ -10,6 +10,8 @@ BOUNDARIES = {
     "jobs/worker.py",
     "tenancy/authentication.py",
     "tenancy/first_start.py",
+    "tenancy/operators/organizations.py",
+    "tenancy/people/scopes.py",
 }
 
 

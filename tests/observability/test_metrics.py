@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 import psutil
@@ -83,6 +84,27 @@ async def test_pools_are_counted(database: Database) -> None:
     assert (busy["muniment_db_pool_size app"], busy["muniment_db_pool_idle app"]) == (1, 0)
     assert (free["muniment_db_pool_size app"], free["muniment_db_pool_idle app"]) == (1, 1)
     assert free["muniment_db_pool_max app"] == 5
+    assert free["muniment_db_pool_acquire_duration_seconds_count app"] == 1
+
+
+async def test_those_who_wait_for_a_connection_are_counted(clone) -> None:  # type: ignore[no-untyped-def]
+    metrics = Metrics("api")
+    async with clone.open(pool_size=1) as database:
+        metrics.watch_pool("app", database.pool)
+
+        async def use() -> None:
+            async with database.system():
+                pass
+
+        async with database.system():
+            others = [asyncio.create_task(use()) for _ in range(3)]
+            while database.pool.waiting < 3:  # noqa: ASYNC110  # it is no event
+                await asyncio.sleep(0)
+            waiting = samples(metrics)["muniment_db_pool_waiting app"]
+        await asyncio.gather(*others)
+        found = samples(metrics)
+    assert (waiting, found["muniment_db_pool_waiting app"]) == (3, 0)
+    assert found["muniment_db_pool_acquire_duration_seconds_count app"] == 4
 
 
 def test_each_set_of_metrics_is_its_own() -> None:

@@ -38,12 +38,14 @@ async def test_nearly_exhausted_pool_is_reported_once(database: Database) -> Non
     with watch.watching(), capture_logs() as log:
         async with database.system(), database.system(), database.system():
             assert log == []
-        watch = StatementWatch(Metrics("api"), database.pool)
-        async with database.system(), database.system(), database.system(), database.system():
-            for _ in range(3):
-                watch.saw("db.begin", 0.001, None)
+            watch.waited(0.1)
+            assert log == []
+            async with database.system():
+                for _ in range(3):
+                    watch.waited(0.1)
     assert [line["event"] for line in log] == ["pool_nearly_exhausted"]
-    assert (log[0]["busy"], log[0]["most"]) == (4, 5)
+    assert (log[0]["busy"], log[0]["most"], log[0]["waiting"]) == (4, 5, 0)
+    assert database.pool.observers == []
 
 
 async def test_watching_ends_with_the_context(database: Database) -> None:

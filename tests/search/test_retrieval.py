@@ -21,8 +21,8 @@ from muniment.search.fusion import Weights
 from muniment.search.retrieval import search
 from muniment.search.schemas import Filters, SearchMode, SearchRequest, SearchResponse
 from muniment.settings import Settings
-from muniment.tenancy.api_keys import create_api_key
 from muniment.tenancy.errors import WorkspaceNotFound
+from muniment.tenancy.keys.create import create_api_key
 from tests.app.conftest import client_of
 from tests.search.library import INDEX, Added, Library, add_document, new_library
 
@@ -192,7 +192,7 @@ async def client(
     database: Database, scope: TenantScope, embedder: Embedder, shelf: Shelf, tmp_path: Path
 ) -> AsyncIterator[httpx.AsyncClient]:
     async with database.unit_of_work(scope) as work:
-        key = await create_api_key(work, "test", Role.VIEWER)
+        key = (await create_api_key(work, "test", Role.VIEWER)).key
     settings = Settings(data_dir=tmp_path)
     services = Services(database, b"secret", settings, embedder, INDEX, None)  # type: ignore[arg-type]
     async with client_of(create_app(settings, services)) as client:

@@ -20,10 +20,10 @@ from muniment.documents.progress import (
 )
 from muniment.jobs import Lane, Worker
 from muniment.jobs.listing import find_job
-from muniment.jobs.schemas import Job, JobStatus
+from muniment.jobs.schemas import Job, JobError, JobStatus
 from muniment.search.retrieval import search
 from muniment.search.schemas import SearchMode, SearchRequest
-from muniment.settings import Settings
+from muniment.settings import Settings, Tiers
 from muniment.sources.library import SyncRun, connect_folder, get_run
 from muniment.sources.tasks import start_sync
 from muniment.tenancy.first_start import workspace_of
@@ -40,9 +40,17 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -
 
 
 @pytest.fixture
-async def worker(database: Database, tmp_path: Path) -> AsyncIterator[Settings]:
+def tiers() -> Tiers:
+    """Limits of the tiers; a test may bring its own."""
+    return Tiers.model_validate({})
+
+
+@pytest.fixture
+async def worker(database: Database, tmp_path: Path, tiers: Tiers) -> AsyncIterator[Settings]:
     """A worker of all lanes on the test's database; gives the settings that it runs with."""
-    settings = Settings(data_dir=tmp_path / "data", convert_processes=1, max_upload_bytes=2**20)
+    settings = Settings(
+        data_dir=tmp_path / "data", convert_processes=1, max_upload_bytes=2**20, tiers=tiers
+    )
     stop = asyncio.Event()
     async with resources(settings, list(Lane)) as available:
         running = asyncio.create_task(
@@ -93,6 +101,25 @@ class Folder:
         assert (await job()).status is JobStatus.SUCCEEDED
         async with self.database.unit_of_work(self.scope) as work:
             return await get_run(work, run.run_id)
+
+    async def fail(self) -> JobError:
+        """Sync and wait until it has failed for good and nothing is left to do; tell why."""
+        _run, job = await self.start()
+
+        async def ended() -> bool:
+            return (await job()).status in ENDED and (await self.progress()).pending == 0
+
+        await until(ended)
+        failed = await job()
+        assert failed.status is JobStatus.FAILED
+        assert failed.error is not None
+        return failed.error
+
+    async def stored(self) -> list[str]:
+        """Return the names of the items that are stored, whatever became of them."""
+        async with self.database.unit_of_work(self.scope) as work:
+            rows = await work.connection.fetch("SELECT external_id FROM documents ORDER BY 1")
+        return [row["external_id"] for row in rows]
 
     async def progress(self) -> SourceProgress:
         async with self.database.unit_of_work(self.scope) as work:

@@ -15,14 +15,18 @@ from muniment import __version__
 from muniment.problems import MEDIA_TYPE, known_problems
 
 _INTRODUCTION = """\
-Gather documents, search them, and get passages with their evidence. Everything under `/v1` needs \
-an API key: `Authorization: Bearer mun_…`. Bodies are JSON in snake_case, times are RFC 3339 in \
+Gather documents, search them, and get passages with their evidence. Programs send an API key: \
+`Authorization: Bearer mun_…`. People sign in at `/v1/sign-in`: the session is a cookie, and what \
+changes something also needs the header `X-CSRF-Token` with the token that signing in returned. \
+Bodies are JSON in snake_case, times are RFC 3339 in \
 UTC, ids are UUIDv7. Lists take `limit` and `cursor` and return `items` and `next_cursor`. Every \
 error is `application/problem+json` with a stable `code`. Every response names its \
 `X-Request-ID`."""
 
 _TAGS = {
-    "tenancy": "Organizations, workspaces and keys.",
+    "sign-in": "Signing up, in and out; passwords and sessions.",
+    "tenancy": "The organization: members, workspaces, keys, usage and the audit log.",
+    "operator": "All organizations of the installation, with an operator's key.",
     "documents": "Importing, listing and reading documents.",
     "search": "Finding passages.",
     "jobs": "Work that takes time.",
@@ -40,7 +44,21 @@ def openapi_config() -> OpenAPIConfig:
         servers=[Server(url="/")],
         tags=[Tag(name=name, description=text) for name, text in _TAGS.items()],
         components=Components(
-            security_schemes={"api_key": SecurityScheme(type="http", scheme="bearer")}
+            security_schemes={
+                "api_key": SecurityScheme(
+                    type="http", scheme="bearer", description="An organization's key, `mun_…`."
+                ),
+                "session": SecurityScheme(
+                    type="apiKey",
+                    name="muniment_session",
+                    security_scheme_in="cookie",
+                    description="The cookie that signing in sets; over https its name begins "
+                    "with `__Host-`.",
+                ),
+                "operator_key": SecurityScheme(
+                    type="http", scheme="bearer", description="An operator's key, `muo_…`."
+                ),
+            }
         ),
         use_handler_docstrings=True,
         openapi_router=Router(

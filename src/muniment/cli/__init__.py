@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from muniment.cli import admin, database, demo, evaluation, ingest, jobs, processes, search
+from muniment.cli import (
+    admin,
+    database,
+    demo,
+    evaluation,
+    ingest,
+    jobs,
+    keys,
+    people,
+    processes,
+    search,
+)
 
 app = typer.Typer(
     name="muniment",
@@ -23,6 +34,8 @@ app.command()(processes.worker)
 app.add_typer(database.app, name="db")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(admin.app, name="admin")
+keys.register(app)
+people.register(admin.app)
 
 
 def main() -> None:

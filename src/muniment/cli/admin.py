@@ -15,7 +15,7 @@ from muniment.cli.runtime import (
 )
 from muniment.db import Role
 from muniment.settings import Settings, load_settings
-from muniment.tenancy.api_keys import create_api_key
+from muniment.tenancy.keys.create import create_api_key
 
 app = typer.Typer(help="Act as the operator of this installation.", no_args_is_help=True)
 
@@ -48,4 +48,4 @@ async def _create(settings: Settings, name: str, role: Role, organization: str |
         local_session(settings, organization) as local,
         local.database.unit_of_work(local.scope) as work,
     ):
-        return await create_api_key(work, name, role)
+        return (await create_api_key(work, name, role)).key

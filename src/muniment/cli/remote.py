@@ -48,7 +48,7 @@ class RemoteIngestResult(msgspec.Struct, frozen=True):
 
 
 def call(settings: Settings, method: str, path: str, **arguments: Any) -> Any:
-    """Make one request and return its answer, decoded.
+    """Make one request and return its answer, decoded; None where it has no content.
 
     Raises:
         RemoteFailed: the remote could not be reached, or answered with an error.
@@ -65,7 +65,7 @@ def call(settings: Settings, method: str, path: str, **arguments: Any) -> Any:
         raise RemoteFailed(f"{settings.url} cannot be reached: {error}") from error
     if not answer.is_success:
         raise RemoteFailed(f"{settings.url} answered: {_detail(answer)}")
-    return answer.json()
+    return answer.json() if answer.content else None
 
 
 def ingest_remotely(settings: Settings, path: Path) -> RemoteIngestResult:

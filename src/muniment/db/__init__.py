@@ -1,7 +1,8 @@
 """Pools, unit of work, tenant scope, named SQL, migrations and the embedded server."""
 
 from muniment.db.database import Database
-from muniment.db.scope import OrgId, Role, TenantScope, WorkspaceId, new_id
+from muniment.db.pool import Pool
+from muniment.db.scope import OrgId, Role, TenantScope, UserId, WorkspaceId, new_id
 from muniment.db.statements import (
     StatementObserver,
     Statements,
@@ -13,11 +14,13 @@ from muniment.db.unit_of_work import UnitOfWork
 __all__ = [
     "Database",
     "OrgId",
+    "Pool",
     "Role",
     "StatementObserver",
     "Statements",
     "TenantScope",
     "UnitOfWork",
+    "UserId",
     "WorkspaceId",
     "load_statements",
     "new_id",

@@ -3,47 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
 
-import asyncpg
-import msgspec
-
-from muniment.db.errors import DatabaseUnavailable, PoolExhausted
-from muniment.db.unit_of_work import UnitOfWork, transaction
-from muniment.db.vectors import register_vector_codecs
+from muniment.db.pool import OneStatement, Pool, PooledConnection
+from muniment.db.statements import observed
+from muniment.db.unit_of_work import UnitOfWork, begin_command, transaction
 
 if TYPE_CHECKING:
-    from muniment.db.scope import TenantScope
+    from muniment.db.scope import TenantScope, UserId
 
-_LOST = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-)
-"""What asyncpg raises when a connection cannot be made or was cut."""
+CommitObserver = Callable[[frozenset[str]], Awaitable[None]]
+"""Told the cache tags of a commit before the unit of work ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
     """The pools of one process: one for the application, one for the operator."""
 
-    pool: asyncpg.Pool[Any]
+    pool: Pool
     """Connections as `muniment_app`, under row-level security."""
-    operator_pool: asyncpg.Pool[Any]
+    operator_pool: Pool
     """Connections as `muniment_operator`, for endpoints that look across organizations."""
     dsn: str
     """Address for a connection of one's own (LISTEN, advisory locks), as `muniment_app`."""
-    acquire_timeout: float
     statement_timeout_ms: int
+    after_commit: list[CommitObserver] = field(default_factory=list)
+    """Awaited after each commit that announced cache tags."""
 
     @classmethod
     @asynccontextmanager
@@ -52,29 +40,39 @@ class Database:
         app_dsn: str,
         operator_dsn: str,
         *,
+        listen_dsn: str | None = None,
         pool_size: int,
         operator_pool_size: int,
         acquire_timeout: float,
         statement_timeout: float,
+        pool_idle: float = 300.0,
+        pool_lifetime: float = 3600.0,
     ) -> AsyncIterator[Database]:
         """Open both pools, and close them when the context ends.
 
-        Times are in seconds. Raises:
-            DatabaseUnavailable: no connection could be made.
+        Connections are made as they are needed, so a server that is not there yet does no
+        harm. Times are in seconds; see `Pool.open`. `listen_dsn` is the address for connections
+        of one's own, where that of the application leads through a pooler.
         """
-        try:
-            pool = await _create_pool(app_dsn, pool_size)
-        except _LOST as error:
-            raise DatabaseUnavailable(f"The database cannot be reached: {error}") from error
-        try:
-            # Most processes never need the operator's pool, so it opens none ahead.
-            operator_pool = await _create_pool(operator_dsn, operator_pool_size)
-            yield cls(
-                pool, operator_pool, app_dsn, acquire_timeout, round(statement_timeout * 1000)
+
+        async def open_pool(dsn: str, size: int) -> Pool:
+            return await Pool.open(
+                dsn,
+                size=size,
+                acquire_timeout=acquire_timeout,
+                statement_timeout=statement_timeout,
+                idle=pool_idle,
+                lifetime=pool_lifetime,
             )
+
+        pool = await open_pool(app_dsn, pool_size)
+        operator_pool = await open_pool(operator_dsn, operator_pool_size)
+        try:
+            yield cls(pool, operator_pool, listen_dsn or app_dsn, round(statement_timeout * 1000))
             await asyncio.wait_for(operator_pool.close(), timeout=5)
             await asyncio.wait_for(pool.close(), timeout=5)
         finally:
+            operator_pool.terminate()
             pool.terminate()
 
     @asynccontextmanager
@@ -97,16 +95,25 @@ class Database:
             yield work
 
     @asynccontextmanager
-    async def single_statement(self) -> AsyncIterator[UnitOfWork]:
-        """Lend a connection for one statement of no organization, without a transaction.
+    async def person(self, user_id: UserId) -> AsyncIterator[UnitOfWork]:
+        """Run the body as one transaction of a person and no organization.
 
-        It saves the two round trips of beginning and committing one.
+        Only the rows that belong to that person are there; tenant tables look empty.
+        """
+        async with self._transaction(self.pool, None, read_only=False, user_id=user_id) as work:
+            yield work
+
+    @asynccontextmanager
+    async def single_statement(self) -> AsyncIterator[UnitOfWork]:
+        """Let statements of no organization run without a transaction, each for itself.
+
+        It saves the two round trips of beginning and committing one. A statement that meets a
+        lost connection is run once more, so it must do no harm when it runs twice.
 
         Raises:
-            PoolExhausted, DatabaseUnavailable: see `unit_of_work`.
+            PoolExhausted, DatabaseUnavailable: see `unit_of_work`; from the statements.
         """
-        async with self._connection(self.pool) as connection:
-            yield UnitOfWork(connection, None)
+        yield UnitOfWork(cast("Any", OneStatement(self.pool)), None)
 
     @asynccontextmanager
     async def operator(self) -> AsyncIterator[UnitOfWork]:
@@ -116,62 +123,28 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(
-        self, pool: asyncpg.Pool[Any], scope: TenantScope | None, *, read_only: bool
+        self,
+        pool: Pool,
+        scope: TenantScope | None,
+        *,
+        read_only: bool,
+        user_id: UserId | None = None,
     ) -> AsyncIterator[UnitOfWork]:
-        async with (
-            self._connection(pool) as connection,
-            transaction(
-                connection,
-                scope,
-                statement_timeout_ms=self.statement_timeout_ms,
-                read_only=read_only,
-            ) as work,
-        ):
+        command = begin_command(
+            scope,
+            statement_timeout_ms=self.statement_timeout_ms,
+            read_only=read_only,
+            user_id=user_id,
+        )
+
+        async def begin(connection: PooledConnection) -> None:
+            with observed("db.begin"):
+                await connection.execute(command)
+
+        async with pool.acquire(begin) as connection, transaction(connection, scope) as work:
             yield work
-
-    @asynccontextmanager
-    async def _connection(self, pool: asyncpg.Pool[Any]) -> AsyncIterator[asyncpg.Connection[Any]]:
-        try:
-            async with pool.acquire(timeout=self.acquire_timeout) as connection:
-                yield connection  # type: ignore[misc]  # the proxy has the same methods
-        except TimeoutError as error:
-            if pool.get_idle_size() > 0 or pool.get_size() < pool.get_max_size():
-                raise
-            raise PoolExhausted from error
-        except _LOST as error:
-            raise DatabaseUnavailable(f"The database connection failed: {error}") from error
-
-
-async def _create_pool(dsn: str, size: int) -> asyncpg.Pool[Any]:
-    return await asyncpg.create_pool(
-        dsn,
-        min_size=0,
-        max_size=size,
-        max_inactive_connection_lifetime=300,
-        timeout=10,
-        command_timeout=60,
-        init=_prepare_connection,
-        reset=_reset,
-        server_settings={"application_name": "muniment", "timezone": "UTC"},
-    )
-
-
-async def _prepare_connection(connection: asyncpg.Connection[Any]) -> None:
-    await connection.set_type_codec(
-        "jsonb",
-        schema="pg_catalog",
-        encoder=lambda value: b"\x01" + msgspec.json.encode(value),
-        decoder=lambda data: msgspec.json.decode(data[1:]),
-        format="binary",
-    )
-    await register_vector_codecs(connection)
-
-
-async def _reset(connection: asyncpg.Connection[Any]) -> None:
-    """Leave a connection as it was found.
-
-    Settings are only ever made for one transaction, so a round trip of DISCARD per unit
-    of work is not needed; an abandoned transaction is.
-    """
-    if connection.is_in_transaction():
-        await connection.execute("ROLLBACK")
+        # The connection is back in its pool: observers may wait for others.
+        if work.invalidated:
+            tags = frozenset(work.invalidated)
+            for observer in self.after_commit:
+                await observer(tags)

@@ -15,6 +15,9 @@ class DatabaseUnavailable(ServiceUnavailable):
     code = "database_unavailable"
 
 
+NO_ANSWER = "The database does not answer; check that its host is up and reachable."
+
+
 class PoolExhausted(ServiceUnavailable):
     """Every database connection is busy; try again shortly or raise the pool size."""
 

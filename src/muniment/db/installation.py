@@ -48,9 +48,12 @@ class Installation:
         return Database.open(
             self.app_dsn,
             self.operator_dsn,
+            listen_dsn=settings.listen_database_url,
             pool_size=settings.pool_size,
             operator_pool_size=settings.operator_pool_size,
             acquire_timeout=settings.pool_acquire_timeout,
+            pool_idle=settings.pool_idle_seconds,
+            pool_lifetime=settings.pool_lifetime_seconds,
             statement_timeout=statement_timeout,
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 from uuid import UUID
@@ -11,6 +12,7 @@ import uuid_utils.compat
 
 OrgId = NewType("OrgId", UUID)
 WorkspaceId = NewType("WorkspaceId", UUID)
+UserId = NewType("UserId", UUID)
 
 
 class Role(StrEnum):
@@ -42,6 +44,18 @@ class TenantScope:
     actor: str
     """Who acts, for the audit log and log lines: ``api_key:…``, ``job:…``, ``cli``."""
     role: Role
+    """What the caller may do in the organization; see also `role_in`."""
+    user_id: UserId | None = None
+    """The person who acts; opens the rows that belong to that person."""
+    workspace_roles: Mapping[WorkspaceId, Role] = field(default_factory=dict)
+    """Workspaces in which the caller may do less than `role`."""
+    address: str | None = None
+    """Where the caller connects from, for the audit log."""
+
+    def role_in(self, workspace_id: WorkspaceId) -> Role:
+        """Return what the caller may do in a workspace."""
+        narrower = self.workspace_roles.get(workspace_id, self.role)
+        return narrower if self.role.covers(narrower) else self.role
 
 
 def new_id() -> UUID:

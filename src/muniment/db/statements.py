@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import aiosql
 from aiosql.utils import VAR_REF
 
+from muniment.db.errors import NO_ANSWER, DatabaseUnavailable
+
 if TYPE_CHECKING:
     import asyncpg
 
@@ -48,11 +50,18 @@ def observe_statements(observer: StatementObserver) -> Iterator[None]:
 
 @contextmanager
 def observed(name: str) -> Iterator[None]:
-    """Time one statement under its name; for the few that asyncpg runs itself (COPY)."""
+    """Time one statement under its name; for the few that asyncpg runs itself (COPY).
+
+    Raises:
+        DatabaseUnavailable: the server did not answer at all, see `Pool.open`.
+    """
     start = perf_counter()
     error: BaseException | None = None
     try:
         yield
+    except TimeoutError as raised:
+        error = raised
+        raise DatabaseUnavailable(NO_ANSWER) from raised
     except BaseException as raised:
         error = raised
         raise

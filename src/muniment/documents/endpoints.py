@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, MultipartBody, QueryParameter, SkipValidation
 from litestar.response import Stream
 
-from muniment.db import Database, Role, TenantScope, UnitOfWork, WorkspaceId
+from muniment.db import Database, UnitOfWork, WorkspaceId
 from muniment.documents.blobs import BlobStore
 from muniment.documents.errors import BlobNotFound
 from muniment.documents.library import (
@@ -34,13 +34,20 @@ from muniment.documents.search_index import SearchIndex
 from muniment.documents.uploads import import_uploads, store_uploads
 from muniment.jobs.listing import find_job
 from muniment.settings import Settings
-from muniment.tenancy.authentication import require_role
+from muniment.tenancy.authentication import Caller
+from muniment.tenancy.permissions import Action
+from muniment.tenancy.quotas.usage import FileLimit
 
 Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")]
 
 
-@get("/v1/documents", tags=["documents"], summary="List documents, newest first")
+@get(
+    "/v1/documents",
+    action=Action.DOCUMENTS_READ,
+    tags=["documents"],
+    summary="List documents, newest first",
+)
 async def list_documents(
     *,
     uow: NamedDependency[SkipValidation[UnitOfWork]],
@@ -64,6 +71,7 @@ class UploadForm(msgspec.Struct):
 
 @post(
     "/v1/documents",
+    action=Action.DOCUMENTS_WRITE,
     tags=["documents"],
     summary="Upload documents",
     status_code=202,
@@ -73,7 +81,7 @@ class UploadForm(msgspec.Struct):
 async def upload_documents(
     data: MultipartBody[UploadForm],
     database: NamedDependency[SkipValidation[Database]],
-    tenant: NamedDependency[SkipValidation[TenantScope]],
+    caller: NamedDependency[SkipValidation[Caller]],
     blobs: NamedDependency[SkipValidation[BlobStore]],
     settings: NamedDependency[SkipValidation[Settings]],
 ) -> Response[Upload]:
@@ -81,17 +89,24 @@ async def upload_documents(
 
     A file of a name that was uploaded before takes the place of that document.
     """
-    require_role(tenant, Role.EDITOR)
-    items = await store_uploads(blobs, tenant.org_id, data.files, settings.max_upload_bytes)
+    tier = caller.organization.tier
+    limit = FileLimit.of(tier, settings.tiers, settings.max_upload_bytes)
+    tenant = caller.tenant
+    items = await store_uploads(blobs, tenant.org_id, data.files, limit)
     wanted = None if data.workspace_id is None else WorkspaceId(data.workspace_id)
     async with database.unit_of_work(tenant) as work:
-        document_ids, job_id = await import_uploads(work, items, wanted)
+        document_ids, job_id = await import_uploads(work, items, wanted, settings.tiers)
         job = await find_job(work, job_id)
     headers = {"Location": f"/v1/jobs/{job_id}"}
     return Response(Upload(job, document_ids), status_code=202, headers=headers)
 
 
-@get("/v1/documents/{document_id:uuid}", tags=["documents"], summary="Show a document")
+@get(
+    "/v1/documents/{document_id:uuid}",
+    action=Action.DOCUMENTS_READ,
+    tags=["documents"],
+    summary="Show a document",
+)
 async def get_document(
     uow: NamedDependency[SkipValidation[UnitOfWork]], document_id: FromPath[UUID]
 ) -> Document:
@@ -99,10 +114,14 @@ async def get_document(
     return Document.from_row(await find_document(uow, document_id))
 
 
-@delete("/v1/documents/{document_id:uuid}", tags=["documents"], summary="Delete a document")
+@delete(
+    "/v1/documents/{document_id:uuid}",
+    action=Action.DOCUMENTS_WRITE,
+    tags=["documents"],
+    summary="Delete a document",
+)
 async def remove_document(
     uow: NamedDependency[SkipValidation[UnitOfWork]],
-    tenant: NamedDependency[SkipValidation[TenantScope]],
     search_index: NamedDependency[SkipValidation[SearchIndex]],
     document_id: FromPath[UUID],
 ) -> None:
@@ -110,12 +129,12 @@ async def remove_document(
 
     A document of a source comes back with the next sync while its item is still there.
     """
-    require_role(tenant, Role.EDITOR)
     await delete_document(uow, search_index, document_id)
 
 
 @get(
     "/v1/documents/{document_id:uuid}/chunks",
+    action=Action.DOCUMENTS_READ,
     tags=["documents"],
     summary="List the passages of a document",
 )
@@ -133,6 +152,7 @@ async def list_chunks(
 
 @get(
     "/v1/documents/{document_id:uuid}/content",
+    action=Action.DOCUMENTS_READ,
     tags=["documents"],
     summary="Read a document as Markdown",
     media_type="text/markdown; charset=utf-8",
@@ -151,6 +171,7 @@ async def get_content(
 
 @get(
     "/v1/documents/{document_id:uuid}/original",
+    action=Action.DOCUMENTS_READ,
     tags=["documents"],
     summary="Download a document as it was imported",
     media_type="application/octet-stream",

@@ -10,8 +10,11 @@ import asyncpg
 import msgspec
 
 from muniment.db import UnitOfWork, WorkspaceId, load_statements, new_id
+from muniment.documents.errors import UploadTooLarge
 from muniment.documents.search_index import SearchIndex
 from muniment.documents.tasks import enqueue_conversion
+from muniment.settings import Tiers
+from muniment.tenancy.quotas.usage import Room, hold_usage, read_standing, readable, require_room
 
 statements = load_statements("muniment.documents")
 
@@ -66,6 +69,15 @@ class ImportCounts(msgspec.Struct, frozen=True):
     changed: int
 
 
+class FittingItems(msgspec.Struct, frozen=True):
+    """The part of a batch that an organization's quotas have room for."""
+
+    items: list[Item]
+    unreadable: list[UnreadableItem]
+    left_out: int
+    """How many items there was no room for."""
+
+
 async def known_items(
     work: UnitOfWork, source: Source, run_id: UUID, external_ids: Sequence[str]
 ) -> dict[str, KnownItem]:
@@ -86,13 +98,16 @@ async def keep_folders(
 
 
 async def import_items(
-    work: UnitOfWork, source: Source, run_id: UUID, items: Sequence[Item]
+    work: UnitOfWork, source: Source, run_id: UUID, items: Sequence[Item], tiers: Tiers
 ) -> ImportCounts:
     """Record new and changed items and enqueue their conversion, in this transaction.
 
     What was searchable of a changed item stays so until its new content replaces it.
+
+    Raises:
+        QuotaExceeded, OrganizationSuspended, UploadTooLarge: see `upsert_items`.
     """
-    rows = await upsert_items(work, source, run_id, items)
+    rows = await upsert_items(work, source, run_id, items, tiers)
     waiting = [
         (row["document_id"], row["size_bytes"]) for row in rows if row["status"] == "pending"
     ]
@@ -103,9 +118,15 @@ async def import_items(
 
 
 async def upsert_items(
-    work: UnitOfWork, source: Source, run_id: UUID | None, items: Sequence[Item]
+    work: UnitOfWork, source: Source, run_id: UUID | None, items: Sequence[Item], tiers: Tiers
 ) -> list[asyncpg.Record]:
-    """Record new and changed items; return a row for each, see the statement's columns."""
+    """Record new and changed items; return a row for each, see the statement's columns.
+
+    Raises:
+        QuotaExceeded: they do not fit what the organization's tier allows.
+        UploadTooLarge: one is larger than the tier allows a file to be.
+        OrganizationSuspended: nothing is taken in for it.
+    """
     rows: list[asyncpg.Record] = await statements.upsert_documents(
         work,
         run_id=run_id,
@@ -121,7 +142,50 @@ async def upsert_items(
         versions=[item.version for item in items],
         updated_ats=[item.updated_at for item in items],
     )
+    standing = await require_room(work, tiers)
+    most = tiers.of(standing.tier).max_file_bytes
+    for item in items:
+        if item.size_bytes > most:
+            raise UploadTooLarge(
+                f"{item.external_id} has {readable(item.size_bytes)}; in the tier "
+                f"{standing.tier} a file may have {readable(most)}."
+            )
     return rows
+
+
+async def fitting_items(
+    work: UnitOfWork,
+    source: Source,
+    items: Sequence[Item],
+    unreadable: Sequence[UnreadableItem],
+    tiers: Tiers,
+) -> FittingItems:
+    """Return what of a batch there is room for, and keep the room until the transaction ends.
+
+    That is every item that grows nothing, and of the others those that come before the first
+    one that does not fit: readable ones first, each list in its order.
+    """
+    await hold_usage(work)
+    room = Room.of(await read_standing(work), tiers)
+    names = [item.external_id for item in items]
+    names += [item.external_id for item in unreadable]
+    rows = await statements.stored_sizes(work, source_id=source.source_id, external_ids=names)
+    stored: dict[str, int] = {row["external_id"]: row["size_bytes"] for row in rows}
+    full = False
+
+    def fits(name: str, size: int) -> bool:
+        nonlocal full
+        documents, growth = int(name not in stored), size - stored.get(name, 0)
+        if full and (documents > 0 or growth > 0):
+            return False
+        if room.take(documents, growth):
+            return True
+        full = True
+        return False
+
+    kept = [item for item in items if fits(item.external_id, item.size_bytes)]
+    failed = [item for item in unreadable if fits(item.external_id, 0)]
+    return FittingItems(kept, failed, len(names) - len(kept) - len(failed))
 
 
 async def record_unreadable(
@@ -130,8 +194,15 @@ async def record_unreadable(
     source: Source,
     run_id: UUID,
     items: Sequence[UnreadableItem],
+    *,
+    tiers: Tiers,
 ) -> None:
-    """Record items that cannot be read, with the reason; what was known of them goes."""
+    """Record items that cannot be read, with the reason; what was known of them goes.
+
+    Raises:
+        QuotaExceeded: there are more of them than the organization may have documents.
+        OrganizationSuspended: nothing is taken in for it.
+    """
     rows = await statements.upsert_failures(
         work,
         run_id=run_id,
@@ -144,6 +215,8 @@ async def record_unreadable(
         error_codes=[item.error_code for item in items],
         error_details=[item.error_detail for item in items],
     )
+    if any(row["added"] for row in rows):
+        await require_room(work, tiers)
     document_ids = [row["document_id"] for row in rows]
     await index.delete(work, document_ids)
     await statements.delete_chunks(work, document_ids=document_ids)

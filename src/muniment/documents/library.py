@@ -18,6 +18,8 @@ from muniment.documents.schemas import (
     PassagePage,
 )
 from muniment.documents.search_index import SearchIndex
+from muniment.tenancy.permissions import Action, require_in_workspace
+from muniment.tenancy.quotas.usage import hold_usage
 
 statements = load_statements("muniment.documents")
 
@@ -102,7 +104,11 @@ async def delete_document(work: UnitOfWork, index: SearchIndex, document_id: UUI
 
     Raises:
         DocumentNotFound: there is no such document.
+        NotAllowed: the caller may only read in its workspace.
     """
-    await find_document(work, document_id)
+    row = await find_document(work, document_id)
+    require_in_workspace(work.scope, Action.DOCUMENTS_WRITE, row["workspace_id"])
+    # Imports hold what is used before they touch what they import, and so does this.
+    await hold_usage(work)
     await index.delete(work, [document_id])
     await statements.delete_documents(work, document_ids=[document_id])

@@ -75,23 +75,35 @@ ON CONFLICT ON CONSTRAINT document_is_imported_once DO UPDATE SET
     status = 'failed',
     error_code = excluded.error_code,
     error_detail = excluded.error_detail,
+    size_bytes = 0,
     content_hash = NULL,
     source_version = NULL,
     chunk_count = 0,
     seen_run_id = excluded.seen_run_id,
     updated_at = now()
-RETURNING document_id;
+RETURNING document_id, (xmax = 0) AS added;
 
--- name: unseen_documents
--- Documents of a source that its finished run did not meet: they are gone there.
-SELECT document_id
+-- name: stored_sizes
+-- Which of these items are stored, and how many bytes each has.
+SELECT external_id, size_bytes
 FROM documents
 WHERE org_id = current_org_id()
     AND source_id = :source_id
-    AND seen_run_id IS DISTINCT FROM :run_id
-ORDER BY document_id
+    AND external_id = ANY(:external_ids::text[]);
+
+-- name: unseen_documents
+-- Documents of a source that its finished run did not meet: they are gone there. Whoever deletes
+-- documents holds the organization's usage before any of them (see hold_usage in the schema).
+WITH held AS MATERIALIZED (SELECT hold_usage() AS usage)
+SELECT document.document_id
+FROM held
+CROSS JOIN documents AS document
+WHERE document.org_id = current_org_id()
+    AND document.source_id = :source_id
+    AND document.seen_run_id IS DISTINCT FROM :run_id
+ORDER BY document.document_id
 LIMIT :limit
-FOR UPDATE;
+FOR UPDATE OF document;
 
 -- name: delete_documents!
 -- Forget documents; their passages go with them.
@@ -273,8 +285,11 @@ ORDER BY chunk.ordinal
 LIMIT :limit;
 
 -- name: uploads_of_workspace$
--- The source that stands for uploads to a workspace; it is made with the first one.
+-- The source that stands for uploads to a workspace; it is made with the first one. Usage is held
+-- before the source is, as by whoever deletes a source.
+WITH held AS MATERIALIZED (SELECT hold_usage() AS usage)
 INSERT INTO sources (org_id, source_id, workspace_id, type, name, location)
-VALUES (current_org_id(), :source_id, :workspace_id, 'upload', 'Uploads', 'upload')
+SELECT current_org_id(), :source_id, :workspace_id, 'upload', 'Uploads', 'upload'
+FROM held
 ON CONFLICT ON CONSTRAINT source_is_connected_once DO UPDATE SET name = sources.name
 RETURNING source_id;

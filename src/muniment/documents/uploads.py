@@ -14,7 +14,10 @@ from muniment.documents.errors import UploadNotAcceptable, UploadTooLarge
 from muniment.documents.importing import Item, Source, upsert_items
 from muniment.documents.tasks import DocumentsPayload, convert_documents
 from muniment.jobs import JobId, enqueue
+from muniment.settings import Tiers
 from muniment.tenancy.first_start import workspace_of
+from muniment.tenancy.permissions import Action, require_in_workspace
+from muniment.tenancy.quotas.usage import FileLimit, readable
 
 statements = load_statements("muniment.documents")
 
@@ -24,13 +27,13 @@ _LONGEST_NAME = 1000
 
 
 async def store_uploads(
-    blobs: BlobStore, org_id: OrgId, files: Sequence[UploadFile], max_bytes: int
+    blobs: BlobStore, org_id: OrgId, files: Sequence[UploadFile], limit: FileLimit
 ) -> list[Item]:
     """Store the bytes of an upload, before any transaction begins.
 
     Raises:
         UploadNotAcceptable: no files, too many, or a name that is missing or too long.
-        UploadTooLarge: a file has more than `max_bytes`.
+        UploadTooLarge: a file is larger than `limit`.
         DiskFull, BlobStoreUnavailable: the bytes could not be stored.
     """
     if not 0 < len(files) <= MOST_FILES:
@@ -38,15 +41,13 @@ async def store_uploads(
     # Of two files of one name the last counts, as it would if they came one after the other.
     items = {
         item.external_id: item
-        for item in [
-            await asyncio.to_thread(_stored, blobs, org_id, file, max_bytes) for file in files
-        ]
+        for item in [await asyncio.to_thread(_stored, blobs, org_id, file, limit) for file in files]
     }
     return list(items.values())
 
 
 async def import_uploads(
-    work: UnitOfWork, items: Sequence[Item], wanted: WorkspaceId | None
+    work: UnitOfWork, items: Sequence[Item], wanted: WorkspaceId | None, tiers: Tiers
 ) -> tuple[list[UUID], JobId]:
     """Record uploaded files as documents and enqueue their conversion as one job.
 
@@ -55,25 +56,29 @@ async def import_uploads(
 
     Raises:
         WorkspaceNotFound: there is no such workspace.
+        NotAllowed: the caller may only read in it.
+        QuotaExceeded, UploadTooLarge: the tier does not allow so much, see `upsert_items`.
     """
     workspace_id = await workspace_of(work, wanted)
+    require_in_workspace(work.scope, Action.DOCUMENTS_WRITE, workspace_id)
     source_id = await statements.uploads_of_workspace(
         work, source_id=new_id(), workspace_id=workspace_id
     )
-    rows = await upsert_items(work, Source(source_id, workspace_id), None, items)
+    rows = await upsert_items(work, Source(source_id, workspace_id), None, items, tiers)
     ids = {row["external_id"]: row["document_id"] for row in rows}
     document_ids = [ids[item.external_id] for item in items]
     job_id = await enqueue(work, convert_documents, DocumentsPayload(document_ids))
     return document_ids, job_id
 
 
-def _stored(blobs: BlobStore, org_id: OrgId, file: UploadFile, max_bytes: int) -> Item:
+def _stored(blobs: BlobStore, org_id: OrgId, file: UploadFile, limit: FileLimit) -> Item:
     name = file.filename.replace("\\", "/").lstrip("/").replace("\0", "")
     if not name or len(name) > _LONGEST_NAME:
         raise UploadNotAcceptable(f"A file needs a name of 1 to {_LONGEST_NAME} characters.")
     file.file.seek(0, 2)
-    if file.file.tell() > max_bytes:
-        raise UploadTooLarge(f"{name} is larger than {max_bytes / 1e6:.0f} MB.")
+    size = file.file.tell()
+    if size > limit.bytes:
+        raise UploadTooLarge(f"{name} has {readable(size)}. {limit}")
     file.file.seek(0)
     digest, size = blobs.put_open_file(org_id, file.file)
     return Item(

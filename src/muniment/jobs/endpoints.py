@@ -17,7 +17,7 @@ from muniment.jobs.schemas import Job, JobPage, JobStatus
 from muniment.jobs.task import Lane
 
 
-@get("/v1/jobs", tags=["jobs"], summary="List jobs, newest first")
+@get("/v1/jobs", action="jobs.read", tags=["jobs"], summary="List jobs, newest first")
 async def list_jobs(
     *,
     uow: NamedDependency[SkipValidation[UnitOfWork]],
@@ -43,7 +43,7 @@ async def list_jobs(
     )
 
 
-@get("/v1/jobs/{job_id:uuid}", tags=["jobs"], summary="Show a job")
+@get("/v1/jobs/{job_id:uuid}", action="jobs.read", tags=["jobs"], summary="Show a job")
 async def get_job(uow: NamedDependency[SkipValidation[UnitOfWork]], job_id: FromPath[UUID]) -> Job:
     """How the job stands, how far it has come, and why it failed if it did."""
     return await find_job(uow, job_id)

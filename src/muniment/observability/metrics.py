@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -15,11 +15,13 @@ from prometheus_client.registry import Collector
 from muniment import __version__
 
 if TYPE_CHECKING:
-    import asyncpg
     from prometheus_client import Metric
+
+    from muniment.db import Pool
 
 REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds. They are fixed, so memory does not grow with traffic."""
+ACQUIRE_BUCKETS = (0.0001, 0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0)
 STATEMENT_BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 10.0)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -69,6 +71,13 @@ class Metrics:
             ["version", "role", "python"],
             registry=self.registry,
         ).labels(__version__, role, platform.python_version()).set(1)
+        self._acquires = Histogram(
+            "muniment_db_pool_acquire_duration_seconds",
+            "Time that somebody waited for a database connection, also in vain.",
+            ["pool"],
+            buckets=ACQUIRE_BUCKETS,
+            registry=self.registry,
+        )
         self._pools = _PoolCollector()
         self.registry.register(self._pools)
         self.registry.register(_ProcessCollector())
@@ -101,9 +110,10 @@ class Metrics:
         if failed:
             self._statement_errors.labels(name).inc()
 
-    def watch_pool(self, name: str, pool: asyncpg.Pool[Any]) -> None:
-        """Report the connections of a pool from now on."""
+    def watch_pool(self, name: str, pool: Pool) -> None:
+        """Report the connections of a pool, and how long they are waited for, from now on."""
         self._pools.pools[name] = pool
+        pool.observers.append(self._acquires.labels(name).observe)
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Return all metrics and their media type, in a format that `accept` asks for."""
@@ -115,7 +125,7 @@ class _PoolCollector(Collector):
     """Reads the state of connection pools when it is asked."""
 
     def __init__(self) -> None:
-        self.pools: dict[str, asyncpg.Pool[Any]] = {}
+        self.pools: dict[str, Pool] = {}
 
     def collect(self) -> Iterable[Metric]:
         families = {
@@ -128,11 +138,15 @@ class _PoolCollector(Collector):
             "max": GaugeMetricFamily(
                 "muniment_db_pool_max", "Most connections of the pool.", labels=["pool"]
             ),
+            "waiting": GaugeMetricFamily(
+                "muniment_db_pool_waiting", "Who waits for a connection.", labels=["pool"]
+            ),
         }
         for name, pool in self.pools.items():
             families["size"].add_metric([name], pool.get_size())
             families["idle"].add_metric([name], pool.get_idle_size())
             families["max"].add_metric([name], pool.get_max_size())
+            families["waiting"].add_metric([name], pool.waiting)
         return families.values()
 
 

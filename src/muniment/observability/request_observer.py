@@ -72,7 +72,7 @@ class RequestObserver:
                 headers = list(message["headers"])
                 present = {name for name, _ in headers}
                 headers += [header for header in self._headers if header[0] not in present]
-                headers.append(id_header)
+                headers += [id_header, *record.response_headers]
                 message["headers"] = headers
             await send(message)
 

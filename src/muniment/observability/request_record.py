@@ -27,6 +27,8 @@ class RequestRecord:
     """Set once the caller is authenticated."""
     problem_code: str | None = None
     """Code of the error that the caller was told, if it was one."""
+    response_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Added to the response, whatever answers."""
     statements: Counter[str] = field(default_factory=Counter)
     """How often each named statement ran, without beginning and committing."""
 

@@ -11,9 +11,12 @@ from muniment.documents.embedding import Embedder
 from muniment.documents.search_index import SearchIndex
 from muniment.search.retrieval import search
 from muniment.search.schemas import SearchRequest, SearchResponse
+from muniment.tenancy.permissions import Action
 
 
-@post("/v1/search", status_code=200, tags=["search"], summary="Search passages")
+@post(
+    "/v1/search", action=Action.SEARCH, status_code=200, tags=["search"], summary="Search passages"
+)
 async def search_passages(
     data: JSONBody[SearchRequest],
     database: NamedDependency[SkipValidation[Database]],

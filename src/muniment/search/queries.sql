@@ -21,7 +21,7 @@ SELECT EXISTS (
 -- name: create_evaluation!
 -- A temporary organization with one workspace and one source, for a judged collection.
 WITH organization AS (
-    INSERT INTO organizations (org_id, name) VALUES (:org_id, :name)
+    INSERT INTO organizations (org_id, name, tier) VALUES (:org_id, :name, 'enterprise')
 ), workspace AS (
     INSERT INTO workspaces (org_id, workspace_id, name) VALUES (:org_id, :workspace_id, 'default')
 )

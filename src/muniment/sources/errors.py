@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from muniment.errors import MunimentError, NotFound
+from muniment.jobs import PermanentFailure
 
 
 class SourceNotFound(NotFound):
@@ -41,3 +42,17 @@ class NotAFile(MunimentError):
     code = "not_a_file"
     status = 422
     title = "Not a file"
+
+
+class SyncOverQuota(PermanentFailure):
+    """The organization's tier has no room for everything that the source holds."""
+
+    code = "quota_exceeded"
+    title = "Quota exceeded"
+
+
+class SyncOfSuspended(PermanentFailure):
+    """The organization is suspended; its sources are in step again with the first sync after."""
+
+    code = "organization_suspended"
+    title = "Organization suspended"

@@ -13,9 +13,17 @@ from muniment.documents.importing import Source
 from muniment.documents.search_index import SearchIndex
 from muniment.jobs import JobId, Lane, PermanentFailure, RunningJob, enqueue, task
 from muniment.settings import Settings
-from muniment.sources.errors import FolderNotFound, FolderUnreadable
+from muniment.sources.errors import (
+    FolderNotFound,
+    FolderUnreadable,
+    SyncOfSuspended,
+    SyncOverQuota,
+)
 from muniment.sources.library import get_folder
 from muniment.sources.sync import FolderSync
+from muniment.tenancy.errors import OrganizationSuspended
+from muniment.tenancy.quotas.errors import QuotaExceeded
+from muniment.tenancy.quotas.usage import FileLimit, read_standing
 
 statements = load_statements("muniment.sources")
 
@@ -32,6 +40,10 @@ async def sync_source(job: RunningJob, payload: SyncPayload) -> None:
     """Bring the documents of a source in step with it."""
     async with job.unit_of_work() as work:
         source, folder = await get_folder(work, payload.source_id)
+        standing = await read_standing(work)
+    if standing.suspended:
+        raise SyncOfSuspended
+    settings = job.resource(Settings)
     sync = FolderSync(
         job,
         source,
@@ -39,12 +51,17 @@ async def sync_source(job: RunningJob, payload: SyncPayload) -> None:
         payload.run_id,
         job.resource(BlobStore),
         job.resource(SearchIndex),  # type: ignore[type-abstract]
-        job.resource(Settings).max_upload_bytes,
+        FileLimit.of(standing.tier, settings.tiers, settings.max_upload_bytes),
+        settings.tiers,
     )
     try:
         await sync.run()
     except (FolderNotFound, FolderUnreadable) as error:
         raise PermanentFailure(error.detail) from error
+    except QuotaExceeded as error:
+        raise SyncOverQuota(error.detail) from error
+    except OrganizationSuspended as error:
+        raise SyncOfSuspended from error
 
 
 async def start_sync(work: UnitOfWork, source: Source) -> tuple[UUID, JobId]:

@@ -6,7 +6,7 @@ from muniment.errors import MunimentError, NotFound
 
 
 class MissingCredentials(MunimentError):
-    """Send an API key: `Authorization: Bearer mun_…`."""
+    """Send an API key, `Authorization: Bearer mun_…`, or sign in."""
 
     code = "missing_credentials"
     status = 401
@@ -19,6 +19,30 @@ class InvalidCredentials(MunimentError):
     code = "invalid_credentials"
     status = 401
     title = "Unauthorized"
+
+
+class SessionEnded(MunimentError):
+    """Your session has ended; sign in again."""
+
+    code = "session_ended"
+    status = 401
+    title = "Unauthorized"
+
+
+class NoOrganization(MunimentError):
+    """You are no member of the organization that your session is in; choose another one."""
+
+    code = "no_organization"
+    status = 403
+    title = "Forbidden"
+
+
+class OrganizationSuspended(MunimentError):
+    """The operator of this installation has suspended your organization."""
+
+    code = "organization_suspended"
+    status = 403
+    title = "Forbidden"
 
 
 class NotAllowed(MunimentError):

@@ -12,8 +12,9 @@ from muniment.db import (
     load_statements,
     new_id,
 )
-from muniment.tenancy.api_keys import create_api_key
+from muniment.settings import TierName
 from muniment.tenancy.errors import WorkspaceNotFound
+from muniment.tenancy.keys.create import create_api_key
 
 statements = load_statements("muniment.tenancy")
 
@@ -30,14 +31,14 @@ async def ensure_first_organization(database: Database) -> str | None:
             return None
         scope = TenantScope(OrgId(new_id()), None, "first_start", Role.OWNER)
         beginning = UnitOfWork(work.connection, scope)
-        await create_organization(beginning, "My organization")
-        return await create_api_key(beginning, "first key", Role.OWNER)
+        await create_organization(beginning, "My organization", tier="enterprise")
+        return (await create_api_key(beginning, "first key", Role.OWNER)).key
 
 
-async def create_organization(work: UnitOfWork, name: str) -> WorkspaceId:
+async def create_organization(work: UnitOfWork, name: str, *, tier: TierName) -> WorkspaceId:
     """Create the organization of the scope with its first workspace, `default`."""
     workspace_id = WorkspaceId(new_id())
-    await statements.insert_organization(work, org_id=work.scope.org_id, name=name)
+    await statements.insert_organization(work, org_id=work.scope.org_id, name=name, tier=tier)
     await statements.insert_workspace(
         work, org_id=work.scope.org_id, workspace_id=workspace_id, name="default"
     )

@@ -1,23 +1,41 @@
--- name: find_api_key^
+-- name: api_key_of_caller^
 -- Find a usable key by the hash of its secret, before the organization is known.
-SELECT org_id, api_key_id, role, workspace_id, expired
-FROM api_key_by_hash(:hash);
+SELECT org_id, api_key_id, role, workspace_id, expires_at, requests_per_minute
+FROM api_key_of_caller(:hash);
+
+-- name: session_of_caller^
+-- Find a session by the hash of its token, before the person is known.
+SELECT user_id, session_id, org_id, email, name, last_seen_at, expires_at
+FROM session_by_hash(:hash);
+
+-- name: member_of_caller^
+-- What a person may do in the organization of the transaction.
+SELECT
+    role,
+    (
+        SELECT coalesce(jsonb_object_agg(workspace_id, workspace_roles.role), '{}')
+        FROM workspace_roles
+        WHERE org_id = current_org_id() AND workspace_roles.user_id = :user_id
+    ) AS workspace_roles
+FROM members
+WHERE org_id = current_org_id() AND user_id = :user_id;
+
+-- name: organization_of_caller^
+-- How the organization of the transaction stands.
+SELECT name, tier, suspended_at IS NOT NULL AS suspended
+FROM organizations
+WHERE org_id = current_org_id();
 
 -- name: insert_organization!
 -- Create the organization of the scope.
-INSERT INTO organizations (org_id, name)
-VALUES (:org_id, :name);
+INSERT INTO organizations (org_id, name, tier)
+VALUES (:org_id, :name, :tier);
 
 -- name: insert_workspace!
 -- Create a workspace; an existing one of the same name stays as it is.
 INSERT INTO workspaces (org_id, workspace_id, name)
 VALUES (:org_id, :workspace_id, :name)
 ON CONFLICT ON CONSTRAINT workspace_name_is_unique DO NOTHING;
-
--- name: insert_api_key!
--- Keep a new key: its hash and visible prefix, never the key.
-INSERT INTO api_keys (org_id, api_key_id, name, prefix, hash, role, workspace_id, expires_at)
-VALUES (:org_id, :api_key_id, :name, :prefix, :hash, :role, :workspace_id, :expires_at);
 
 -- name: first_organizations
 -- The two oldest organizations: none, the only one, or a sign that there are several. Those that

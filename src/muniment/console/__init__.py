@@ -1,0 +1,1 @@
+"""Pages for people: signing in and up, passwords, invitations, and one's account."""

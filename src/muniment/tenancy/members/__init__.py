@@ -1,0 +1,1 @@
+"""Members, the workspaces they work in, and invitations to become one."""

@@ -1,0 +1,1 @@
+"""Becoming a member: by an invitation, or by founding an organization."""

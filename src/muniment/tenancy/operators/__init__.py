@@ -1,0 +1,1 @@
+"""The operator of the installation: keys of their own, and all organizations from above."""

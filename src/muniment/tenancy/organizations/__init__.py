@@ -1,0 +1,1 @@
+"""The caller's own organization, and who the caller is in it."""

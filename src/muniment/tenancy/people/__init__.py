@@ -1,0 +1,1 @@
+"""People: users and their passwords, sign-up, sign-in, sessions and mail."""

@@ -1,0 +1,170 @@
+"""The listening connection: killed, frozen, never there. What was not heard is not served (F18)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import psycopg
+import pytest
+from psycopg.rows import scalar_row
+
+from muniment.cache import open_cache
+from muniment.cache.listener import LEASE_SECONDS
+from muniment.db import Database, TenantScope
+from tests.cache.neighbour import neighbour, rename
+from tests.cache.things import THINGS, Source, Thing, counted, until
+from tests.conftest import Clone
+from tests.redis_server import RedisServer
+
+SOON_SECONDS = 1.0
+"""What was missed would stay for minutes; what is on its way on a busy machine comes sooner."""
+LISTENERS = (
+    "SELECT pid FROM pg_stat_activity"
+    " WHERE datname = current_database() AND application_name = 'muniment cache'"
+)
+
+
+class Server:
+    """The database server, as its administrator sees it."""
+
+    def __init__(self, connection: psycopg.Connection[int]) -> None:
+        self._connection = connection
+
+    def listeners(self) -> list[int]:
+        return self._connection.execute(LISTENERS).fetchall()
+
+    def kill_listeners(self) -> None:
+        self._connection.execute(f"SELECT pg_terminate_backend(pid) FROM ({LISTENERS}) AS them")
+
+
+@pytest.fixture
+def server_of(clone: Clone) -> Iterator[Server]:
+    with psycopg.connect(
+        clone.installation.owner_dsn, autocommit=True, row_factory=scalar_row
+    ) as connection:
+        yield Server(connection)
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """Let a backend neither send nor close anything, as when a network swallows all packets."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def test_nothing_stale_is_read_while_the_connection_is_killed_again_and_again(
+    database: Database, scope: TenantScope, clone: Clone, server_of: Server
+) -> None:
+    target = clone.installation
+    async with neighbour(target.app_dsn, target.operator_dsn, scope) as other:
+        for number in range(400):
+            if number % 20 == 10:
+                server_of.kill_listeners()
+            await rename(database, scope, f"name {number}")
+            committed = time.monotonic()
+            while True:
+                asked = time.monotonic()
+                if await other.ask("read") == f"name {number}":
+                    break
+                assert asked - committed < SOON_SECONDS
+                await asyncio.sleep(0.001)
+            assert await other.ask("read") == f"name {number}"
+        assert await other.ask("ready") is True
+        await other.ask("read")
+        await other.ask("read")
+        figures = await other.statistics()
+    assert figures["connections"] >= 5
+    assert figures["listening"] is True
+    assert figures["namespaces"]["names"]["bypasses"] > 0
+    assert figures["namespaces"]["names"]["memory_hits"] > 50
+
+
+async def test_what_was_committed_while_nobody_listened_is_not_served_afterwards(
+    database: Database, clone: Clone, server_of: Server
+) -> None:
+    source = Source()
+    async with clone.open() as elsewhere, open_cache(database) as cache:
+        assert await cache.wait_until_listening(10)
+        await cache.get(THINGS, "ours", "a", source.load)
+        server_of.kill_listeners()
+        await until(lambda: not cache.statistics().listening)
+        source.value = Thing("second")
+        async with elsewhere.system() as work:
+            work.invalidate("ours/all")
+        assert await cache.get(THINGS, "ours", "a", source.load) == Thing("second")
+        await until(lambda: cache.statistics().listening)
+        assert await cache.get(THINGS, "ours", "a", source.load) == Thing("second")
+        before = source.loads
+        assert await cache.get(THINGS, "ours", "a", source.load) == Thing("second")
+        assert source.loads == before
+
+
+async def test_a_connection_that_died_in_silence_is_trusted_for_seconds_at_most(
+    database: Database, clone: Clone, server_of: Server
+) -> None:
+    source = Source()
+    async with clone.open() as elsewhere, open_cache(database) as cache:
+        assert await cache.wait_until_listening(10)
+        await cache.get(THINGS, "ours", "a", source.load)
+        [pid] = server_of.listeners()
+        with frozen(pid):
+            source.value = Thing("second")
+            async with elsewhere.system() as work:
+                work.invalidate("ours/all")
+            committed = time.monotonic()
+            while await cache.get(THINGS, "ours", "a", source.load) != Thing("second"):
+                assert time.monotonic() - committed < LEASE_SECONDS
+                await until(lambda: not cache.statistics().listening, LEASE_SECONDS)
+            # It connects anew without waiting for the old connection to end.
+            await until(lambda: cache.statistics().listening)
+        assert cache.statistics().connections == 2
+
+
+async def test_redis_tells_sooner_when_the_connection_died_in_silence(
+    database: Database, clone: Clone, server_of: Server, redis_server: RedisServer
+) -> None:
+    source = Source()
+    url = redis_server.url
+    async with clone.open() as elsewhere, open_cache(database, redis_url=url) as cache:
+        assert await cache.wait_until_listening(10)
+        [pid] = server_of.listeners()
+        async with open_cache(elsewhere, redis_url=url) as other:
+            await until(lambda: cache.statistics().redis_up and other.statistics().redis_up)
+            await until(lambda: b":2" in redis_server.command("PUBLISH", "muniment_cache", "x y/z"))
+            await cache.get(THINGS, "ours", "a", source.load)
+            with frozen(pid):
+                source.value = Thing("second")
+                async with elsewhere.system() as work:
+                    work.invalidate("ours/all")
+                await until(lambda: counted(cache).invalidations == 1, 1.0)
+                assert await cache.get(THINGS, "ours", "a", source.load) == Thing("second")
+
+
+async def test_without_a_listener_everything_is_loaded(database: Database) -> None:
+    source = Source()
+    deaf = replace(database, dsn="postgresql://muniment_app@127.0.0.1:1/nowhere", after_commit=[])
+    async with open_cache(deaf) as cache:
+        for _ in range(3):
+            assert await cache.get(THINGS, "ours", "a", source.load) == Thing("first")
+        assert source.loads == 3
+        assert counted(cache).bypasses == 3
+        async with deaf.system() as work:
+            work.invalidate("ours/all")
+        assert not cache.statistics().listening
+
+
+@pytest.fixture(autouse=True)
+def quiet(clone: Clone, server_of: Server) -> Iterator[None]:
+    """Leave no frozen backend behind, whatever failed: the database could not be dropped."""
+    yield
+    for pid in server_of.listeners():
+        os.kill(pid, signal.SIGCONT)
