@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -80,6 +81,13 @@ class Clone:
 @pytest.fixture
 def clone(server: Installation) -> Iterator[Clone]:
     """A fresh, migrated database that is dropped after the test."""
+    with cloned(server) as clone:
+        yield clone
+
+
+@contextmanager
+def cloned(server: Installation) -> Iterator[Clone]:
+    """Make a fresh, migrated database and drop it in the end."""
     name = f"test_{uuid4().hex}"
     maintenance = _named(server.owner_dsn, "postgres")
     _create(maintenance, name, TEMPLATE)

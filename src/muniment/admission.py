@@ -188,7 +188,7 @@ def action_of(handler: BaseRouteHandler) -> Action:
     Raises:
         ValueError: it does not say.
     """
-    return Action(handler.opt.get("action"))
+    return Action(handler.opt.get("action", ""))
 
 
 def tenant_of(request: AnyRequest) -> TenantScope:

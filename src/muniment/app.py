@@ -30,14 +30,10 @@ from muniment.tenancy.keys.endpoints import handlers as key_handlers
 from muniment.tenancy.members.endpoints import handlers as member_handlers
 from muniment.tenancy.members.joining.endpoints import person_handlers as joining_handlers
 from muniment.tenancy.members.joining.endpoints import public_handlers as invitation_handlers
-from muniment.tenancy.members.joining.endpoints import person_handlers as joining_handlers
-from muniment.tenancy.members.joining.endpoints import public_handlers as invitation_handlers
 from muniment.tenancy.operators.endpoints import operator_handlers
-from muniment.tenancy.organizations.endpoints import handlers as organization_handlers
 from muniment.tenancy.organizations.endpoints import handlers as organization_handlers
 from muniment.tenancy.people.endpoints import person_handlers
 from muniment.tenancy.people.endpoints import public_handlers as sign_in_handlers
-from muniment.tenancy.people.oidc.endpoints import public_handlers as oidc_handlers
 from muniment.tenancy.people.oidc.endpoints import public_handlers as oidc_handlers
 from muniment.tenancy.quotas.endpoints import handlers as quota_handlers
 
@@ -50,14 +46,23 @@ MAX_BODY_BYTES = 1024 * 1024
 """Largest request body, unless a handler of uploads sets its own `request_max_body_size`."""
 
 SECURITY_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
     (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
     (
         b"content-security-policy",
         b"default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
 ]
-"""Added to responses that do not set them; no page of ours may be framed or load from outside."""
+"""Added to responses that do not set them: what an API answers is for the asker and for nobody's
+cache, and no page of ours may be framed or load from outside."""
+
+_STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
+"""For installations that people reach by https."""
 
 
 def create_app(settings: Settings, services: Services | None = None) -> Application:
@@ -100,8 +105,11 @@ class Application(Litestar):
             debug=False,
             state=State({"admission": lambda: boundary.running.admission}),
         )
+        headers = list(SECURITY_HEADERS)
+        if (settings.public_url or "").startswith("https://"):
+            headers.append(_STRICT_TRANSPORT)
         self._observed = RequestObserver(
-            Compression(self._serve), self.metrics, SECURITY_HEADERS, crash_response
+            Compression(self._serve), self.metrics, headers, crash_response
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]

@@ -140,8 +140,8 @@ class Boundary:
         self._running: Running | None = None
         metrics.registry.register(
             CacheCollector(
-                lambda: self._running and self._running.cache.statistics(),
-                lambda: self._running and self._running.limiter.statistics(),
+                lambda: None if self._running is None else self._running.cache.statistics(),
+                lambda: None if self._running is None else self._running.limiter.statistics(),
             )
         )
 
@@ -160,10 +160,12 @@ class Boundary:
     async def lifespan(self, _app: Litestar) -> AsyncIterator[None]:
         """Open the services unless they were given, and watch them while the app runs."""
         async with AsyncExitStack() as stack:
-            services = self._given or await stack.enter_async_context(open_services(self._settings))
-            self._running = await stack.enter_async_context(_start(services))
+            services = self._given
+            if services is None:
+                services = await stack.enter_async_context(open_services(self._settings))
+            self._running = running = await stack.enter_async_context(_start(services))
             try:
-                with self._watched(self._running):
+                with self._watched(running):
                     yield
             finally:
                 self._running = None
@@ -188,7 +190,6 @@ class Boundary:
             "cache": lambda: self.running.cache,
             "limiter": lambda: self.running.limiter,
             "mailer": lambda: self.running.mailer,
-            "people": lambda: self.running.people,
             "people": lambda: self.running.people,
             "identity_provider": lambda: self.running.identity_provider,
             "process_metrics": lambda: self._metrics,

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from muniment.cache import Cache, open_cache
 from muniment.db import Database
+from muniment.db.installation import Installation
 from tests.cache.things import THINGS, Source, Thing, counted, until
-from tests.conftest import Clone
+from tests.conftest import Clone, cloned
+
+
+@pytest.fixture(scope="module")
+def clone(server: Installation) -> Iterator[Clone]:
+    """One database for all tests of this file: none of them writes anything."""
+    with cloned(server) as clone:
+        yield clone
 
 
 @pytest.fixture

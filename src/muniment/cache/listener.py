@@ -24,6 +24,7 @@ import structlog
 from muniment.cache.history import History
 from muniment.db import load_statements
 from muniment.db.announcements import CHANNEL
+from muniment.errors import ServiceUnavailable
 
 _log = structlog.get_logger(__name__)
 _statements = load_statements("muniment.cache")
@@ -42,6 +43,7 @@ _SESSION = {
     "tcp_keepalives_count": "3",
 }
 TROUBLE = (
+    ServiceUnavailable,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
@@ -114,14 +116,14 @@ class Listener:
                     self._dsn, server_settings=_SESSION, timeout=10, command_timeout=_ANSWER_SECONDS
                 )
             except TROUBLE as error:
-                _log.warning("cache cannot hear invalidations", error=str(error))
+                _log.warning("the cache cannot hear invalidations", error=str(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
                 continue
             try:
                 await self._stay(connection)
             except TROUBLE as error:
-                _log.warning("cache lost its connection", error=str(error))
+                _log.warning("the cache lost its listening connection", error=str(error))
             finally:
                 self._stop_trusting()
                 connection.terminate()

@@ -12,6 +12,7 @@ from muniment.cli import (
     ingest,
     jobs,
     keys,
+    operators,
     people,
     processes,
     search,
@@ -36,6 +37,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(admin.app, name="admin")
 keys.register(app)
 people.register(admin.app)
+operators.register(admin.app)
 
 
 def main() -> None:

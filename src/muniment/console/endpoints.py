@@ -28,7 +28,7 @@ PAGES = {
     "/accept-invitation": "accept_invitation.html",
     "/account": "account.html",
 }
-_STATIC = {"console.css": "text/css", "console.js": "text/javascript"}
+_STATIC = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
 @cache

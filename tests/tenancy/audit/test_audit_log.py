@@ -1,46 +1,22 @@
-"""The audit log: written once, listed by whatever one looks for, exported whole and safely."""
+"""The audit log: written with the deed, listed by whatever one looks for."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID
 
 import asyncpg
-import msgspec
 import pytest
 
-from muniment.db import Database, OrgId, TenantScope, load_statements, new_id, observe_statements
+from muniment.db import Database, TenantScope, load_statements, observe_statements
 from muniment.tenancy.audit.actions import MEANINGS, AuditAction
-from muniment.tenancy.audit.export import BATCH, as_csv, begin_export
 from muniment.tenancy.audit.listing import AuditFilter, list_entries
 from muniment.tenancy.audit.record import record, record_by_operator, time_of
-from muniment.tenancy.audit.schemas import AuditEntry, ExportFormat
+from muniment.tenancy.audit.schemas import AuditEntry
+from tests.tenancy.audit.conftest import SECRET, entries, fill
 from tests.tenancy.plans import PlanOf
-
-SECRET = b"a secret of the tests"
-
-
-async def entries(
-    database: Database, scope: TenantScope, wanted: AuditFilter | None = None, limit: int = 100
-) -> list[AuditEntry]:
-    """All pages of the log."""
-    found: list[AuditEntry] = []
-    cursor = None
-    while True:
-        async with database.unit_of_work(scope, read_only=True) as work:
-            page = await list_entries(
-                work, wanted or AuditFilter(), limit=limit, cursor=cursor, secret=SECRET
-            )
-        assert len(page.items) <= limit
-        found += page.items
-        cursor = page.next_cursor
-        if cursor is None:
-            return found
 
 
 def test_each_action_is_documented() -> None:
@@ -175,80 +151,6 @@ async def test_f01_the_listing_is_one_statement(database: Database, scope: Tenan
     assert names == ["tenancy.audit.list_entries"]
 
 
-# --- append-only ----------------------------------------------------------------------------------
-
-CHANGES = [
-    "UPDATE audit_log SET actor = 'nobody'",
-    "UPDATE audit_log SET at = now() WHERE org_id = current_org_id()",
-    "DELETE FROM audit_log",
-    "TRUNCATE audit_log",
-    "TRUNCATE organizations CASCADE",
-    "DROP TABLE audit_log",
-    "ALTER TABLE audit_log DISABLE ROW LEVEL SECURITY",
-    "SELECT entry_id FROM audit_log FOR UPDATE",
-    """INSERT INTO audit_log (org_id, entry_id, actor, action, target_type)
-    SELECT org_id, entry_id, 'x', 'a.b', 'c' FROM audit_log
-    ON CONFLICT (org_id, entry_id) DO UPDATE SET actor = 'nobody'""",
-    """MERGE INTO audit_log USING organizations AS o ON audit_log.org_id = o.org_id
-    WHEN MATCHED THEN DELETE""",
-]
-
-
-@pytest.mark.parametrize("change", CHANGES)
-async def test_entries_cannot_be_changed(
-    database: Database, scope: TenantScope, change: str
-) -> None:
-    """By nobody who connects: neither the application nor the operator."""
-    await fill(database, scope, 1)
-    for transaction in (database.unit_of_work(scope), database.operator()):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            async with transaction as work:
-                await work.connection.execute(change)
-    assert len(await entries(database, scope)) == 1
-
-
-@pytest.mark.parametrize("role", ["muniment_app", "muniment_operator", "muniment_definer"])
-async def test_no_role_was_given_more_than_adding(
-    database: Database, scope: TenantScope, role: str
-) -> None:
-    async with database.operator() as work:
-        # Nobody can give away what nobody was given to give; Postgres only warns of it.
-        await work.connection.execute("GRANT UPDATE, DELETE ON audit_log TO muniment_app")
-        for privilege in ("UPDATE", "DELETE", "TRUNCATE", "TRIGGER"):
-            assert not await work.connection.fetchval(
-                "SELECT has_table_privilege($1, 'audit_log', $2)", role, privilege
-            )
-        assert not await work.connection.fetchval(
-            "SELECT has_any_column_privilege($1, 'audit_log', 'UPDATE')", role
-        )
-        assert not await work.connection.fetchval(
-            "SELECT pg_has_role($1, 'muniment_owner', 'MEMBER')", role
-        )
-
-
-async def test_entries_outlive_their_organization(database: Database, scope: TenantScope) -> None:
-    await fill(database, scope, 1)
-    async with database.unit_of_work(scope) as work:
-        await work.connection.execute("DELETE FROM organizations")
-    assert len(await entries(database, scope)) == 1
-
-
-async def test_nobody_writes_into_another_organization_s_log(
-    database: Database, scope: TenantScope, other_scope: TenantScope
-) -> None:
-    await fill(database, other_scope, 1)
-    assert await entries(database, scope) == []
-    insert = (
-        "INSERT INTO audit_log (org_id, entry_id, actor, action, target_type)"
-        " VALUES ($1, $2, 'x', 'a.b', 'c')"
-    )
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        async with database.unit_of_work(scope) as work:
-            await work.connection.execute(insert, other_scope.org_id, new_id())
-    async with database.system() as work:
-        assert await work.connection.fetchval("SELECT count(*) FROM audit_log") == 0
-
-
 # --- plans ----------------------------------------------------------------------------------------
 
 FILTERS: dict[str, tuple[dict[str, str], str]] = {
@@ -262,21 +164,6 @@ FILTERS: dict[str, tuple[dict[str, str], str]] = {
     "list_entries_by_target": ({"target_id": "target 77"}, "audit_log_by_target"),
     "list_entries_by_target_type": ({"target_type": "member"}, "audit_log_by_target_type"),
 }
-FILL = """
-INSERT INTO audit_log (org_id, entry_id, actor, action, target_type, target_id, before, after)
-SELECT
-    $1, (lpad(to_hex(1700000000000 + n), 12, '0') || left(md5(n::text), 20))::uuid,
-    CASE WHEN n % 500 = 0 THEN 'user:3' ELSE 'api_key:1' END,
-    CASE WHEN n % 1000 = 0 THEN 'member.removed' ELSE 'api_key.created' END,
-    CASE WHEN n % 1000 = 0 THEN 'member' ELSE 'api_key' END, 'target ' || n % 5000,
-    '{"name": "what it was called before"}', '{"name": "what it is called now"}'
-FROM generate_series(1, $2::int) AS n
-"""
-
-
-async def fill(database: Database, scope: TenantScope, count: int) -> None:
-    async with database.unit_of_work(scope) as work:
-        await work.connection.execute(FILL, scope.org_id, count)
 
 
 async def test_f03_no_listing_reads_more_than_it_shows(
@@ -305,136 +192,3 @@ async def test_f03_no_listing_reads_more_than_it_shows(
                 await getattr(statements, name)(plan, **(values | wanted))
             assert {used for _, used in plan.scans} == {index}, (name, plan.nodes)
             assert plan.rows_read <= 51, (name, plan.nodes)
-
-
-# --- export ---------------------------------------------------------------------------------------
-
-
-async def exported(
-    database: Database, scope: TenantScope, written_as: ExportFormat, **wanted: Any
-) -> list[bytes]:
-    pieces = await begin_export(database, scope, AuditFilter(**wanted), written_as)
-    return [piece async for piece in pieces]
-
-
-async def test_the_export_holds_every_entry_once(database: Database, scope: TenantScope) -> None:
-    count = 2 * BATCH + 3
-    await fill(database, scope, count)
-    listed = await entries(database, scope)
-    pieces = await exported(database, scope, ExportFormat.JSONL)
-    assert [piece.count(b"\n") for piece in pieces] == [BATCH, BATCH, 3]
-    lines = b"".join(pieces).splitlines()
-    assert [msgspec.json.decode(line, type=AuditEntry) for line in lines] == listed
-    async with database.unit_of_work(scope) as work:
-        assert await work.connection.fetchval("SELECT count(*) FROM audit_log") == count + 1
-
-
-async def test_an_export_of_whole_batches_ends(database: Database, scope: TenantScope) -> None:
-    await fill(database, scope, BATCH)
-    pieces = await exported(database, scope, ExportFormat.JSONL)
-    assert b"".join(pieces).count(b"\n") == BATCH
-
-
-async def test_an_empty_export_is_empty(database: Database, scope: TenantScope) -> None:
-    assert await exported(database, scope, ExportFormat.JSONL) == []
-    (header,) = await exported(database, scope, ExportFormat.CSV, actor="nobody")
-    assert header.startswith(b'"id","at","actor",')
-
-
-async def test_an_export_is_recorded_with_its_filters(
-    database: Database, scope: TenantScope
-) -> None:
-    await exported(
-        database, scope, ExportFormat.CSV, actor="user:1", since=datetime(2026, 1, 1, tzinfo=UTC)
-    )
-    (entry,) = await entries(database, scope)
-    assert entry.action == "audit_log.exported"
-    assert entry.after == {"format": "csv", "actor": "user:1", "since": "2026-01-01T00:00:00Z"}
-
-
-async def test_an_export_holds_no_connection_between_batches(
-    clone: Any, scope: TenantScope
-) -> None:
-    async with clone.open(pool_size=1, acquire_timeout=0.5) as database:
-        await fill(database, scope, BATCH + 1)
-        pieces = await begin_export(database, scope, AuditFilter(), ExportFormat.JSONL)
-        first = await anext(pieces)
-        assert database.pool.get_idle_size() == 1
-        # What is recorded meanwhile is not in it.
-        async with database.unit_of_work(scope) as work:
-            await record(work, "member.joined", target_type="member")
-        rest = [piece async for piece in pieces]
-    assert first.count(b"\n") == BATCH
-    assert b"".join(rest).count(b"\n") == 1
-
-
-FORMULAS = [
-    '=HYPERLINK("http://evil.test","x")',
-    "+1",
-    "-1",
-    "@SUM(A1)",
-    "\t=1",
-    "\r=1",
-    "\n=1",
-    "  =1",
-    "\uff1d1",
-]
-
-
-@pytest.mark.parametrize("text", FORMULAS)
-def test_a_spreadsheet_takes_no_cell_for_a_formula(text: str) -> None:
-    entry = AuditEntry(
-        id=new_id(),
-        at=datetime.now(UTC),
-        actor=text,
-        action="api_key.created",
-        target_type="api_key",
-        target_id=text,
-        address=text,
-        before={"name": f'"; {text}'},
-        after={text: f";{text}"},
-    )
-    written = as_csv([entry]).decode()
-    (cells,) = csv.reader(io.StringIO(written, newline=""))
-    assert cells[2] == cells[5] == cells[6] == f"'{text}"
-    for cell in cells:
-        assert not cell.lstrip().startswith(("=", "+", "-", "@", "\uff1d"))
-    assert json.loads(cells[7]) == entry.before
-    assert json.loads(cells[8]) == entry.after
-    # Read with the other separator, no text begins a cell in the middle of a value either.
-    assert ";" not in cells[7] + cells[8]
-
-
-async def test_the_csv_holds_what_the_log_holds(database: Database, scope: TenantScope) -> None:
-    async with database.unit_of_work(replace(scope, address="2001:db8::1")) as work:
-        await record(
-            work,
-            "organization.changed",
-            target_type="organization",
-            before={"name": 'Çelik, "Söhne"\n'},
-            after={"name": "x"},
-        )
-    (entry,) = await entries(database, scope)
-    written = b"".join(await exported(database, scope, ExportFormat.CSV)).decode()
-    header, row = csv.reader(io.StringIO(written, newline=""))
-    told = dict(zip(header, row, strict=True))
-    assert told == {
-        "id": str(entry.id),
-        "at": entry.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "actor": "test",
-        "action": "organization.changed",
-        "target_type": "organization",
-        "target_id": "",
-        "address": "2001:db8::1",
-        "before": msgspec.json.encode(entry.before).decode(),
-        "after": '{"name":"x"}',
-    }
-
-
-async def test_an_organization_exports_its_own_log_only(
-    database: Database, scope: TenantScope, other_scope: TenantScope
-) -> None:
-    await fill(database, other_scope, 3)
-    assert await exported(database, scope, ExportFormat.JSONL) == []
-    stranger = replace(scope, org_id=OrgId(new_id()))
-    assert await exported(database, stranger, ExportFormat.JSONL) == []

@@ -14,7 +14,7 @@ from muniment.db import Database, Role, TenantScope
 from muniment.tenancy.audit.export import BATCH
 from muniment.tenancy.audit.record import record
 from tests.app.conftest import application, client_of
-from tests.tenancy.audit.test_audit_log import fill
+from tests.tenancy.audit.conftest import fill
 from tests.tenancy.keys.conftest import bearer, make_key
 
 LOG = "/v1/audit-log"

@@ -159,9 +159,10 @@ async def test_a_silent_provider_is_not_waited_for(provider: Provider) -> None:
         assert ours is not None
         provider.hang = True
         started = time.monotonic()
-        with pytest.raises(ProviderUnavailable):
-            await ours.authorization_url(Attempt.begin(SECRET, "/"))
-        assert time.monotonic() - started < 5
+        for _ in range(20):  # after the first, people are told at once
+            with pytest.raises(ProviderUnavailable):
+                await ours.authorization_url(Attempt.begin(SECRET, "/"))
+        assert time.monotonic() - started < 3
 
 
 @pytest.mark.parametrize("endpoint", ["/jwks", "/token"])

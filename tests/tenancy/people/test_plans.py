@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import psycopg
 import pytest
 
@@ -16,7 +14,7 @@ statements = load_statements("muniment.tenancy.people")
 
 
 @pytest.fixture
-async def user_id(clone: Clone, database: Database) -> AsyncIterator[UserId]:
+async def user_id(clone: Clone, database: Database) -> UserId:
     """One of 2,000 users with 60 sessions each, of which half have ended."""
     wanted = UserId(new_id())
     with psycopg.connect(clone.installation.owner_dsn, autocommit=True) as connection:
@@ -36,7 +34,7 @@ async def user_id(clone: Clone, database: Database) -> AsyncIterator[UserId]:
             (EACH // 2, EACH),
         )
         connection.execute("ANALYZE users, sessions")
-    yield wanted
+    return wanted
 
 
 @pytest.mark.parametrize("generic", [False, True])

@@ -125,6 +125,26 @@ async def test_the_address_is_throttled_whatever_the_accounts(opening: Opening) 
             await come_back(people, email="somebody@example.com")
 
 
+@pytest.mark.parametrize(
+    ("one", "another", "same"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.7", "192.0.2.7", True),
+        ("192.0.2.7", "192.0.2.8", False),
+    ],
+)
+async def test_whoever_has_many_addresses_of_one_network_counts_as_one(
+    opening: Opening, one: str, another: str, same: bool
+) -> None:
+    given = SignIn("nobody@example.com", "wrong lantern tide")
+    async with opening(sign_in_attempts_per_address=1) as people:
+        with pytest.raises(WrongCredentials):
+            await sign_in(people, given, Client(one, None))
+        with pytest.raises(TooManyAttempts if same else WrongCredentials):
+            await sign_in(people, given, Client(another, None))
+
+
 async def test_many_at_once_do_not_slip_through_the_throttle(opening: Opening) -> None:
     async with opening(sign_in_attempts_per_account=3) as people:
         await ada(people)

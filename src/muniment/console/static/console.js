@@ -76,16 +76,42 @@ async function fillAccount(account) {
   const { user, organization, organizations } = session.answer;
   account.querySelector("[data-user-name]").textContent = user.name;
   account.querySelector("[data-user-email]").textContent = user.email;
+  account.querySelector("[data-username]").value = user.email;
+  account.querySelector("[data-organization]").textContent =
+    organization === null
+      ? "You work in no organization at the moment."
+      : `You work in ${organization.name} as ${organization.role}.`;
   const choice = account.querySelector("[data-organizations]");
   for (const one of organizations) {
     const here = organization !== null && one.id === organization.id;
     choice.append(new Option(`${one.name} (${one.role})`, one.id, here, here));
   }
-  choice.form.hidden = organizations.length < 2;
+  choice.form.hidden = organizations.length < (organization === null ? 1 : 2);
+  await fillInvitations(account.querySelector("[data-invitations]"));
   const sessions = await send("GET", "/v1/sessions?limit=100");
   const rows = account.querySelector("[data-sessions]");
   for (const one of sessions.ok ? sessions.answer.items : []) rows.append(sessionRow(one));
   account.hidden = false;
+}
+
+async function fillInvitations(section) {
+  const open = await send("GET", "/v1/user/invitations");
+  const items = open.ok ? open.answer.items : [];
+  section.hidden = items.length === 0;
+  for (const one of items) {
+    const item = document.createElement("li");
+    const button = document.createElement("button");
+    item.textContent = `${one.organization} invites you as ${one.role}. `;
+    button.textContent = "Accept";
+    button.setAttribute("aria-label", `Accept the invitation of ${one.organization}`);
+    button.addEventListener("click", async () => {
+      const outcome = await send("POST", `/v1/user/invitations/${one.id}/accept`);
+      if (outcome.ok) location.reload();
+      else item.append(` ${explain(outcome)}`);
+    });
+    item.append(button);
+    section.querySelector("[data-invitation-list]").append(item);
+  }
 }
 
 function sessionRow(session) {

@@ -25,7 +25,9 @@ statements = load_statements("muniment.tenancy.members")
 
 LIFETIME = timedelta(days=7)
 MAILS = Rate(5, per=3600)
-"""Invitations that one organization has sent to one address; a link is still made for more."""
+"""Invitations that one organization has mailed to one address; a link is still made for more."""
+MAILS_OF_ORGANIZATION = Rate(100, per=3600)
+"""The same to whomever, so that nobody who can sign up has a machine for unwanted mail."""
 
 _LETTER = """Hello,
 
@@ -146,14 +148,19 @@ async def send_link(
     link = f"{site}/accept-invitation#token={fresh.token}"
     mailed = False
     if mailer.enabled:
+        group = tenant.org_id.hex
         # Hashed, so that no address of somebody who has no account is kept in Redis.
-        subject = f"{tenant.org_id.hex}:{hash_of(invitation.email).hex()}"
-        if (await limiter.check("invitation_mails", subject, MAILS)).allowed:
+        subject = f"{group}:{hash_of(invitation.email).hex()}"
+        claims = [
+            ("invitation_mails", subject, MAILS),
+            ("organization_mails", group, MAILS_OF_ORGANIZATION),
+        ]
+        if all(verdict.allowed for verdict in await limiter.check_all(group, claims)):
+            # A header is one line, whatever an organization calls itself.
+            name = " ".join(fresh.organization.split())
             mailed = await mailer.send(
                 invitation.email,
-                f"Invitation to {fresh.organization}",
-                _LETTER.format(
-                    organization=fresh.organization, site=site, role=invitation.role, link=link
-                ),
+                f"Invitation to {name}",
+                _LETTER.format(organization=name, site=site, role=invitation.role, link=link),
             )
     return SentInvitation(**msgspec.structs.asdict(invitation), accept_url=link, mailed=mailed)

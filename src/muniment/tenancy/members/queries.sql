@@ -94,9 +94,7 @@ RETURNING role;
 -- A page of workspaces, oldest first.
 SELECT workspace_id, name, created_at
 FROM workspaces
-WHERE
-    org_id = current_org_id() AND workspace_id > :after
-    AND (:only::uuid IS NULL OR workspace_id = :only)
+WHERE org_id = current_org_id() AND workspace_id > :after
 ORDER BY workspace_id
 LIMIT :limit;
 

@@ -40,11 +40,13 @@ async def page_of_workspaces(
 
     Raises:
         InvalidCursor: the cursor is not one that this listing gave out.
+        WorkspaceNotFound: the caller's one workspace was deleted a moment ago.
     """
     after = _FIRST if cursor is None else decode_cursor(secret, _LISTING, cursor, UUID)
-    rows = await statements.list_workspaces(
-        work, after=after, only=work.scope.workspace_id, limit=limit + 1
-    )
+    if work.scope.workspace_id is not None:
+        only = await find_workspace(work, work.scope.workspace_id)
+        return WorkspacePage([only] if only.id > after else [], None)
+    rows = await statements.list_workspaces(work, after=after, limit=limit + 1)
     items = [Workspace.from_row(row, work.scope) for row in rows[:limit]]
     more = len(rows) > limit
     return WorkspacePage(items, encode_cursor(secret, _LISTING, items[-1].id) if more else None)

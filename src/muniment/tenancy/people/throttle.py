@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from muniment.cache.limits import Rate, RateLimiter
+from muniment.cache.limits_address import network_of
 from muniment.settings import Settings
 from muniment.tenancy.people.errors import TooManyAttempts
 from muniment.tenancy.secrets import hash_of
@@ -35,7 +36,7 @@ class Throttle:
         Raises:
             TooManyAttempts: there were too many from this address.
         """
-        await self._count(_ADDRESS, address or "unknown", self._address)
+        await self._count(_ADDRESS, network_of(address), self._address)
 
     async def attempt_on(self, email: str) -> None:
         """Count an attempt to prove to be the owner of an account.
@@ -55,7 +56,7 @@ class Throttle:
 
     async def succeeded_from(self, address: str | None) -> None:
         """Take back what `attempt_from` counted."""
-        await self._limiter.give_back(_ADDRESS, address or "unknown", self._address, guard=True)
+        await self._limiter.give_back(_ADDRESS, network_of(address), self._address, guard=True)
 
     async def succeeded_on(self, email: str) -> None:
         """Forget the failed attempts on an account: its owner is back."""

@@ -90,12 +90,12 @@ class Discovery:
             found = await self._fetch(address, Metadata)
             # A provider that speaks for another one could sign its people in.
             if found.issuer.rstrip("/") != self._issuer.rstrip("/"):
-                raise self._failed("issuer_differs")
+                raise self.failed("issuer_differs")
             for endpoint in (found.authorization_endpoint, found.token_endpoint, found.jwks_uri):
                 if not is_safe(endpoint):
-                    raise self._failed("endpoint_not_https")
+                    raise self.failed("endpoint_not_https")
             if found.userinfo_endpoint is not None and not is_safe(found.userinfo_endpoint):
-                raise self._failed("endpoint_not_https")
+                raise self.failed("endpoint_not_https")
             self._metadata.keep(found)
             return found
 
@@ -114,7 +114,7 @@ class Discovery:
             document = await self._fetch(metadata.jwks_uri, _KeySetDocument)
             keys = KeySet([key for entry in document.keys if (key := _readable(entry))])
             if not keys:
-                raise self._failed("no_usable_key")
+                raise self.failed("no_usable_key")
             self._keys.keep(keys)
             return keys
 
@@ -140,12 +140,13 @@ class Discovery:
                 async for piece in response.aiter_bytes():
                     body += piece
                     if len(body) > _LARGEST_DOCUMENT:
-                        raise self._failed("document_too_large")
+                        raise self.failed("document_too_large")
             return msgspec.json.decode(body, type=kind)
         except (httpx2.HTTPError, httpx2.InvalidURL, msgspec.DecodeError) as error:
-            raise self._failed(type(error).__name__) from error
+            raise self.failed(type(error).__name__) from error
 
-    def _failed(self, reason: str) -> ProviderUnavailable:
+    def failed(self, reason: str) -> ProviderUnavailable:
+        """Leave the provider alone for a moment; returns what to raise."""
         self._paused_until = monotonic() + _PAUSE_SECONDS
         _log.warning("identity_provider_failed", issuer=self._issuer, reason=reason)
         return ProviderUnavailable(retry_after=_PAUSE_SECONDS)

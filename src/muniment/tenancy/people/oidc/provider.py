@@ -194,8 +194,7 @@ class IdentityProvider:
             async with asyncio.timeout(self._timeout):
                 yield
         except _FAILURES as error:
-            _log.warning("identity_provider_failed", reason=type(error).__name__)
-            raise ProviderUnavailable(retry_after=5) from error
+            raise self._discovery.failed(type(error).__name__) from error
 
 
 def refusal(error: str) -> SignInRefused:
@@ -232,7 +231,7 @@ async def open_provider(
         raise InvalidSetting("MUNIMENT_OIDC_ISSUER: the provider must be reached by https.")
     if not settings.oidc_client_id:
         raise InvalidSetting("MUNIMENT_OIDC_CLIENT_ID: needed with MUNIMENT_OIDC_ISSUER.")
-    async with httpx2.AsyncClient(timeout=patience) as http:
+    async with httpx2.AsyncClient(timeout=patience / 2) as http:
         yield IdentityProvider(
             settings.oidc_issuer,
             settings.oidc_client_id,
