@@ -36,6 +36,7 @@ from muniment.tenancy.people.mail import Mailer
 from muniment.tenancy.people.oidc.provider import IdentityProvider, open_provider
 from muniment.tenancy.people.people import People, open_people
 from muniment.tenancy.people.touches import Touches
+from muniment.tenancy.warming import keep_warm
 
 if TYPE_CHECKING:
     from litestar.types import Scope
@@ -113,6 +114,7 @@ async def _start(services: Services) -> AsyncIterator[Running]:
                 max_bytes=settings.cache_mb * 1_000_000,
             )
         )
+        keep_warm(cache, database)
         limiter = await stack.enter_async_context(open_limiter(settings.redis_url))
         touches = await stack.enter_async_context(Touches.running(database))
         idle = timedelta(hours=settings.session_idle_hours)

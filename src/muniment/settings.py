@@ -249,8 +249,9 @@ class Settings(BaseSettings):
     )
     smtp_url: str | None = Field(
         default=None,
-        description="Mail server: smtp://user:password@host:587 (STARTTLS where offered) or "
-        "smtps://. Without it, links are printed by `muniment admin`.",
+        description="Mail server: smtp://user:password@host:587 (STARTTLS where offered, and "
+        "with a password always, unless the address ends in ?starttls=false) or smtps://. "
+        "Without it, links are printed by `muniment admin`.",
     )
     mail_from: str | None = Field(default=None, description="Sender of mails.")
     oidc_issuer: str | None = Field(

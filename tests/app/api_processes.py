@@ -88,7 +88,7 @@ class ApiProcess:
         """Return what was logged of a request, which may be a moment after its answer."""
         deadline = time.monotonic() + 10
         while True:
-            for line in self._log.read_text().splitlines():
+            for line in _text(self._log).splitlines():
                 if line.startswith("{") and f'"{request_id}"' in line:
                     found: dict[str, Any] = json.loads(line)
                     return found
@@ -148,7 +148,7 @@ async def _process(
         async def ready() -> ApiProcess:
             assert process.stdout is not None
             line = await asyncio.wait_for(process.stdout.readline(), _START_SECONDS)
-            assert line, log.read_text()
+            assert line, _text(log)
             client.base_url = line.decode().strip()
             return ApiProcess(process, client, log)
 
@@ -187,6 +187,10 @@ async def _serve(settings: Settings) -> None:
                 open_blobs(settings),
             )
             await serve_api(services, listener, on_ready=_say)
+
+
+def _text(log: Path) -> str:
+    return log.read_text()
 
 
 def _say(address: str) -> None:

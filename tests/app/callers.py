@@ -6,12 +6,14 @@ the operator, beside the application, which has never heard of them and so has n
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from muniment.db import Database, OrgId, Role, UserId, WorkspaceId, new_id
+from muniment.db import Database, OrgId, Role, UnitOfWork, UserId, WorkspaceId, new_id
 from muniment.documents.blobs import BlobStore
 from muniment.tenancy.people.csrf import CSRF_HEADER, csrf_token
 from muniment.tenancy.people.passwords import Passwords
@@ -97,6 +99,7 @@ class World:
         self.blobs = blobs
         self.homes: dict[str, Home] = {}
         self.password_hash = ""
+        self._work: UnitOfWork
 
     @classmethod
     async def made(cls, database: Database, blobs: BlobStore) -> World:
@@ -104,17 +107,27 @@ class World:
         world = cls(database, blobs)
         with Passwords() as passwords:
             world.password_hash = await passwords.hash(PASSWORD)
-        for name in ("ours", "theirs", "suspended", "elsewhere"):
-            home = world.homes[name] = await world._home(name)
-            # Whoever leaves or is removed is not the last owner.
-            user_id, email = await world.person()
-            await world.join(home, user_id, email, Role.OWNER)
-        await world._run("UPDATE organizations SET suspended_at = now() WHERE name = 'suspended'")
+        async with world.writing():
+            for name in ("ours", "theirs", "suspended", "elsewhere"):
+                home = world.homes[name] = await world._home(name)
+                # Whoever leaves or is removed is not the last owner.
+                user_id, email = await world.person()
+                await world.join(home, user_id, email, Role.OWNER)
+            suspended = world.homes["suspended"].org_id
+            await world._run(
+                "UPDATE organizations SET suspended_at = now() WHERE org_id = $1", suspended
+            )
         return world
 
-    async def _run(self, query: str, *values: Any) -> None:
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """Let everything that is made inside become visible at its end, in one transaction."""
         async with self.database.operator() as work:
-            await work.connection.execute(query, *values)
+            self._work = work
+            yield
+
+    async def _run(self, query: str, *values: Any) -> None:
+        await self._work.connection.execute(query, *values)
 
     async def _home(self, name: str) -> Home:
         ids = [new_id() for _ in range(4)]

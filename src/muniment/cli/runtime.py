@@ -80,7 +80,8 @@ def print_first_key(key: str) -> None:
     """Show the owner's key of a new installation, the only time that it can be seen."""
     notes.print(
         "A new installation: the organization [bold]My organization[/] was created.\n"
-        f"Its owner's API key, shown only now: [bold]{key}[/]",
+        f"Its owner's API key, shown only now: [bold]{key}[/]\n"
+        "To sign in in a browser: [bold]muniment admin create-user YOU@EXAMPLE.ORG --role owner[/]",
         highlight=False,
         soft_wrap=True,
     )

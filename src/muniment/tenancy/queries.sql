@@ -63,3 +63,32 @@ SELECT workspace_id, name FROM workspaces ORDER BY workspace_id LIMIT 1;
 -- name: workspace_by_id^
 -- One workspace of the organization.
 SELECT workspace_id, name FROM workspaces WHERE workspace_id = :workspace_id;
+
+-- name: keys_used_lately
+-- Keys of all organizations that were used in the last hour, to know them before they are asked for.
+SELECT org_id, api_key_id, role, workspace_id, expires_at, requests_per_minute, hash
+FROM api_keys
+WHERE revoked_at IS NULL AND last_used_at > now() - interval '1 hour'
+ORDER BY last_used_at DESC
+LIMIT :limit;
+
+-- name: sessions_seen_lately
+-- Sessions that were used in the last hour.
+SELECT
+    session.user_id, session.session_id, session.org_id, users.email, users.name,
+    session.last_seen_at, session.expires_at, session.token_hash
+FROM sessions AS session
+INNER JOIN users ON users.user_id = session.user_id
+WHERE session.last_seen_at > now() - interval '1 hour'
+ORDER BY session.last_seen_at DESC
+LIMIT :limit;
+
+-- name: organizations_used_lately
+-- Organizations whose keys or members were there in the last hour.
+SELECT org_id, name, tier, suspended_at IS NOT NULL AS suspended
+FROM organizations
+WHERE
+    org_id IN (SELECT org_id FROM api_keys WHERE last_used_at > now() - interval '1 hour')
+    OR org_id IN (SELECT org_id FROM sessions WHERE last_seen_at > now() - interval '1 hour')
+ORDER BY org_id DESC
+LIMIT :limit;

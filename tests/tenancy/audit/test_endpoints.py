@@ -50,6 +50,9 @@ async def test_the_log_is_paged_and_filtered(
         ({"until": at}, 1),
         ({"since": at, "until": at}, 0),
         ({"actor": "nobody"}, 0),
+        ({"until": "9999-12-31T23:59:59-12:00"}, 2),
+        ({"until": "0001-01-01T00:00:00+12:00"}, 0),
+        ({"since": "0001-01-01T00:00:00+12:00"}, 2),
     ]:
         listed = (await client.get(LOG, params=parameters)).json()["items"]
         exported = (await client.get(EXPORT, params=parameters)).text.splitlines()

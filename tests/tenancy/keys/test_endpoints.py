@@ -145,6 +145,8 @@ async def test_f23_an_ended_key_is_refused_by_another_process(
         ({"name": "x", "role": "viewer", "requests_per_minute": 0}, 422),
         ({"name": "x", "role": "viewer", "expires_at": "2020-01-01T00:00:00Z"}, 422),
         ({"name": "x", "role": "viewer", "expires_at": "2220-01-01T00:00:00"}, 422),
+        ({"name": "x", "role": "viewer", "expires_at": "9999-12-31T23:59:59-12:00"}, 422),
+        ({"name": "x", "role": "viewer", "expires_at": "0001-01-01T00:00:00+12:00"}, 422),
         ({"name": "x", "role": "viewer", "prefix": "mun_x"}, 422),
         ({"name": "x", "role": "viewer", "workspace_id": str(new_id())}, 404),
     ],

@@ -14,6 +14,7 @@ from muniment.db import Database, Role, TenantScope, UnitOfWork, new_id
 from muniment.db.cursors import InvalidCursor, encode_cursor
 from muniment.errors import MunimentError
 from muniment.tenancy.errors import NotAllowed, WorkspaceNotFound
+from muniment.tenancy.keys.create import create_api_key
 from muniment.tenancy.members.errors import LastOwner, MemberNotFound, RoleNotNarrower
 from muniment.tenancy.members.membership import (
     change_role,
@@ -297,6 +298,21 @@ async def test_nobody_widens_a_narrower_role_of_their_own(
         await remove_workspace_role(work, workspace_id, who(admin))
         with pytest.raises(MemberNotFound):
             await remove_workspace_role(work, workspace_id, who(admin))
+
+
+async def test_a_key_does_not_get_around_a_narrower_role(
+    database: Database, scope: TenantScope
+) -> None:
+    narrow = await add_workspace(database, scope, "narrow")
+    wide = await add_workspace(database, scope, "wide")
+    admin = await add_member(database, scope, ADMIN)
+    narrowed = replace(admin, workspace_roles={narrow: VIEWER})
+    async with database.unit_of_work(narrowed) as work:
+        for role, workspace_id in ((ADMIN, None), (EDITOR, None), (EDITOR, narrow)):
+            with pytest.raises(NotAllowed):
+                await create_api_key(work, "key", role, workspace_id=workspace_id)
+        for role, workspace_id in ((VIEWER, None), (VIEWER, narrow), (ADMIN, wide)):
+            await create_api_key(work, "key", role, workspace_id=workspace_id)
 
 
 async def test_changes_are_announced_and_audited(database: Database, scope: TenantScope) -> None:

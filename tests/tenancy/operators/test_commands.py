@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,18 @@ with ready_installation(Settings(data_dir=Path(sys.argv[1]))) as target:
 """Another user of the server, so that it does not stop after each command."""
 
 
-@pytest.fixture
-def owner_dsn(data_dir: Path) -> Iterator[str]:
-    """The address of an installation whose server runs for the whole test."""
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """The data directory of one installation for all tests here; see `data_dir`."""
+    with tempfile.TemporaryDirectory(prefix="muniment-test-") as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def owner_dsn(folder: Path) -> Iterator[str]:
+    """The address of the installation, whose server runs until the last test."""
     keeper = subprocess.Popen(
-        [sys.executable, "-c", KEEP, str(data_dir)],
+        [sys.executable, "-c", KEEP, str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -45,8 +53,8 @@ def owner_dsn(data_dir: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def admin(data_dir: Path, owner_dsn: str) -> Command:
-    environment = {"MUNIMENT_DATA_DIR": str(data_dir), "COLUMNS": "200"}
+def admin(folder: Path, owner_dsn: str) -> Command:
+    environment = {"MUNIMENT_DATA_DIR": str(folder), "COLUMNS": "200"}
 
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(app, ["admin", *arguments], env=environment)
@@ -79,7 +87,8 @@ def test_an_organization_from_beginning_to_end(admin: Command) -> None:
     assert "enterprise" in shown.stdout
     assert answer(admin("organizations", "resume", "New", "--json"))["suspended_at"] is None
     # The first organization of an installation is made with its first command.
-    assert len(answer(admin("organizations", "list", "--json"))) == 3
+    names = [each["name"] for each in answer(admin("organizations", "list", "--json"))]
+    assert {"Other", "New", "My organization"} <= set(names)
     assert len(answer(admin("organizations", "list", "--limit", "2", "--json"))) == 2
 
 
@@ -98,21 +107,21 @@ def test_operator_keys(admin: Command) -> None:
 
 
 def test_a_recount_tells_what_it_mended(admin: Command, owner_dsn: str) -> None:
-    made = answer(admin("organizations", "create", "New", "--json"))
+    made = answer(admin("organizations", "create", "Drifting", "--json"))
     with psycopg.connect(owner_dsn) as connection:
         connection.execute(
             "INSERT INTO usage (org_id, documents, bytes) VALUES (%s, 7, 8)",
             (made["organization"]["id"],),
         )
     found = answer(admin("recount-usage", "--json"))
-    assert found["organizations"] == 2
+    assert found["organizations"] == len(answer(admin("organizations", "list", "--json")))
     (mended,) = found["drifted"]
-    assert (mended["name"], mended["documents_before"], mended["documents"]) == ("New", 7, 0)
-    assert answer(admin("recount-usage", "--organization", "New", "--json")) == {
+    assert (mended["name"], mended["documents_before"], mended["documents"]) == ("Drifting", 7, 0)
+    assert answer(admin("recount-usage", "--organization", "Drifting", "--json")) == {
         "organizations": 1,
         "drifted": [],
     }
-    assert admin("recount-usage").stdout == "2 organizations, 0 mended.\n"
+    assert admin("recount-usage").stdout.endswith("organizations, 0 mended.\n")
 
 
 def test_what_is_wrong_is_said_in_a_sentence(admin: Command) -> None:

@@ -343,6 +343,18 @@ async def test_over_https_the_cookies_are_bound_to_the_host(
     assert "code_verifier" not in begun.headers["set-cookie"]
 
 
+async def test_while_the_provider_is_down_the_rest_works(database: Database) -> None:
+    async with running_provider() as gone:
+        settings = settings_of(gone)
+    async with browsers_of(database, settings) as browsers:
+        browser = browsers()
+        answer = await browser.get("/v1/sign-in/oidc")
+        assert code_of(answer) == (503, "identity_provider_unavailable")
+        assert int(answer.headers["retry-after"]) > 0
+        await sign_up(browser)
+        assert (await browser.get("/v1/session")).status_code == 200
+
+
 async def test_ways_to_sign_in_are_told(
     browser: Browser, database: Database, provider: Provider
 ) -> None:

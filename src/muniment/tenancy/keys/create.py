@@ -13,7 +13,7 @@ from muniment.errors import ValidationFailed
 from muniment.tenancy.audit.record import record
 from muniment.tenancy.errors import WorkspaceNotFound
 from muniment.tenancy.keys.schemas import ApiKey, NewApiKey
-from muniment.tenancy.members.membership import require_within_own
+from muniment.tenancy.members.membership import require_grantable
 from muniment.tenancy.secrets import hash_of, new_secret
 
 statements = load_statements("muniment.tenancy.keys")
@@ -33,14 +33,13 @@ async def create_api_key(
     """Create a key of the organization and return it: the only time that it can be seen.
 
     Raises:
-        NotAllowed: the role is above the caller's.
+        NotAllowed: the role is above the caller's, also in some workspace only.
         WorkspaceNotFound: the organization has no such workspace.
-        ValidationFailed: it would have expired already.
+        ValidationFailed: it would have expired already, or at a time that cannot be stored.
     """
-    require_within_own(work, role)
-    if expires_at is not None and expires_at <= datetime.now(UTC):
-        fault = {"pointer": "#/expires_at", "detail": "This time has passed."}
-        raise ValidationFailed(errors=[fault])
+    require_grantable(work, role, workspace_id)
+    if expires_at is not None:
+        _require_future(expires_at)
     made = await insert_key(
         work,
         name=name,
@@ -57,6 +56,16 @@ async def create_api_key(
         after=rights_of(made),
     )
     return made
+
+
+def _require_future(expires_at: datetime) -> None:
+    try:
+        ahead = expires_at.astimezone(UTC) > datetime.now(UTC)
+        detail = "This time has passed."
+    except OverflowError:  # the last hours of the year 9999 elsewhere are no time in UTC
+        ahead, detail = False, "This time is too far away."
+    if not ahead:
+        raise ValidationFailed(errors=[{"pointer": "#/expires_at", "detail": detail}])
 
 
 async def insert_key(work: UnitOfWork, *, role: Role, **rights: Any) -> NewApiKey:

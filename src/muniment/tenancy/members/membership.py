@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from muniment.db import Role, UnitOfWork, load_statements
+from muniment.db import Role, UnitOfWork, WorkspaceId, load_statements
 from muniment.db.cursors import decode_cursor, encode_cursor
 from muniment.tenancy.audit.record import record
 from muniment.tenancy.errors import NotAllowed
@@ -134,6 +134,30 @@ def require_within_own(work: UnitOfWork, role: Role) -> None:
     """
     if not work.scope.role.covers(role):
         raise NotAllowed(f"The role {role} is above yours, which is {work.scope.role}.")
+
+
+def require_grantable(work: UnitOfWork, role: Role, workspace_id: UUID | None) -> None:
+    """Let the caller pass if `role` is above theirs nowhere that it would hold.
+
+    Something that acts by itself, as an API key, knows nothing of the narrower roles of whoever
+    made it, who would so get around them.
+
+    Args:
+        work: transaction of the caller.
+        role: to be given.
+        workspace_id: where it would hold; in the whole organization if None.
+
+    Raises:
+        NotAllowed: it is above the caller's, there or somewhere.
+    """
+    require_within_own(work, role)
+    scope = work.scope
+    if workspace_id is None:
+        narrowest = min(scope.workspace_roles.values(), key=list(Role).index, default=scope.role)
+    else:
+        narrowest = scope.role_in(WorkspaceId(workspace_id))
+    if not narrowest.covers(role):
+        raise NotAllowed(f"The role {role} is above yours in a workspace, which is {narrowest}.")
 
 
 def roles_below(role: Role) -> list[str]:

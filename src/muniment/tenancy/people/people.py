@@ -12,6 +12,7 @@ from muniment.settings import Settings
 from muniment.tenancy.people.after_answer import AfterAnswer
 from muniment.tenancy.people.mail import Mailer
 from muniment.tenancy.people.passwords import Passwords
+from muniment.tenancy.people.purging import purging
 from muniment.tenancy.people.sessions import SessionTerms
 from muniment.tenancy.people.throttle import Throttle
 
@@ -43,16 +44,18 @@ async def open_people(
         mailer: that sends links.
     """
     after_answer = AfterAnswer()
+    terms = SessionTerms.of(settings, secret)
     with Passwords() as passwords:
-        try:
-            yield People(
-                database,
-                settings,
-                SessionTerms.of(settings, secret),
-                mailer,
-                passwords,
-                Throttle(limiter, settings),
-                after_answer,
-            )
-        finally:
-            await after_answer.finish()
+        async with purging(database, terms):
+            try:
+                yield People(
+                    database,
+                    settings,
+                    terms,
+                    mailer,
+                    passwords,
+                    Throttle(limiter, settings),
+                    after_answer,
+                )
+            finally:
+                await after_answer.finish()
