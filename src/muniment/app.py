@@ -137,7 +137,6 @@ def _member_handlers() -> list[BaseRouteHandler]:
         *key_handlers,
         *quota_handlers,
         *audit_handlers,
-        *organization_handlers,
     ]
 
 

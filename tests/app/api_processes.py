@@ -79,10 +79,10 @@ class ApiProcess:
         }
 
     async def cache(self, counter: str, namespace: str, **labels: str) -> float:
-        """Return a figure of the cache, 0 while there is none."""
+        """Return a counter of the cache, 0 while there is none."""
         names = {"namespace": namespace} | labels
         written = ",".join(f'{name}="{names[name]}"' for name in sorted(names))
-        return (await self.figures()).get(f"muniment_cache_{counter}{{{written}}}", 0)
+        return (await self.figures()).get(f"muniment_cache_{counter}_total{{{written}}}", 0)
 
     async def log_line(self, request_id: str) -> dict[str, Any]:
         """Return what was logged of a request, which may be a moment after its answer."""

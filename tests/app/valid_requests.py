@@ -62,11 +62,9 @@ def api_key(status: int, **body: Any) -> Valid:
     return Valid(status, make, names="organization")
 
 
-def workspace(status: int, **body: Any) -> Valid:
-    async def make(world: World, home: Home, _who: Present) -> Call:
-        return Call({"workspace_id": await world.workspace(home)}, body)
-
-    return Valid(status, make, names="organization")
+async def _empty_workspace(world: World, home: Home, _who: Present) -> Call:
+    ids = {"workspace_id": await world.workspace(home)}
+    return Call(ids, {"json": {"name": f"workspace {uuid4()}"}})
 
 
 def document(status: int, there: Role | None = None) -> Valid:
@@ -163,6 +161,10 @@ async def _known_user(world: World, _home: Home, _who: Present) -> Call:
     return Call(body={"json": {"email": email, "password": PASSWORD}})
 
 
+async def _forgotten(_world: World, _home: Home, _who: Present) -> Call:
+    return Call(body={"json": {"email": f"{new_id()}@example.com"}})
+
+
 async def _completed_reset(world: World, _home: Home, _who: Present) -> Call:
     token = await world.reset()
     return Call(body={"json": {"token": token, "password": "another quiet archive"}})
@@ -187,7 +189,7 @@ VALID: dict[str, Valid] = {
     "GET /sign-up": sends(200),
     # Anyone
     "POST /v1/invitations/accept": Valid(200, _accepted),
-    "POST /v1/password-resets": sends(202, json={"email": "nobody@example.com"}),
+    "POST /v1/password-resets": Valid(202, _forgotten),
     "POST /v1/password-resets/complete": Valid(204, _completed_reset),
     "POST /v1/sign-in": Valid(200, _known_user),
     "GET /v1/sign-in/methods": sends(200),
@@ -222,8 +224,8 @@ VALID: dict[str, Valid] = {
     "GET /v1/workspaces": sends(200),
     "POST /v1/workspaces": Valid(201, _new_workspace),
     "GET /v1/workspaces/{workspace_id:uuid}": Valid(200, _first_workspace, names="workspace"),
-    "PATCH /v1/workspaces/{workspace_id:uuid}": workspace(200, json={"name": "Renamed"}),
-    "DELETE /v1/workspaces/{workspace_id:uuid}": workspace(204),
+    "PATCH /v1/workspaces/{workspace_id:uuid}": Valid(200, _empty_workspace, names="organization"),
+    "DELETE /v1/workspaces/{workspace_id:uuid}": Valid(204, _empty_workspace, names="organization"),
     "PUT /v1/workspaces/{workspace_id:uuid}/members/{user_id:uuid}": Valid(
         200, _member_there, names="organization"
     ),

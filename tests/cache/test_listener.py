@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -51,14 +51,60 @@ def server_of(clone: Clone) -> Iterator[Server]:
         yield Server(connection)
 
 
-@contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    """Let a backend neither send nor close anything, as when a network swallows all packets."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
+class Wire:
+    """What lies between a listener and the server, and can begin to swallow everything."""
+
+    def __init__(self, folder: str, server: str) -> None:
+        self._folder = folder
+        self._server = server
+        self._connections: list[asyncio.Event] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def cut(self) -> None:
+        """Swallow what is sent over the connections that there are; new ones work."""
+        for silent in self._connections:
+            silent.set()
+
+    @asynccontextmanager
+    async def laid(self) -> AsyncIterator[str]:
+        """Take connections in the folder, whose path is given."""
+        path = f"{self._folder}/{Path(self._server).name}"
+        async with await asyncio.start_unix_server(self._connect, path):
+            yield self._folder
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _connect(self, near: asyncio.StreamReader, to_near: asyncio.StreamWriter) -> None:
+        far, to_far = await asyncio.open_unix_connection(self._server)
+        silent = asyncio.Event()
+        self._connections.append(silent)
+        for source, sink in ((near, to_far), (far, to_near)):
+            self._tasks.add(asyncio.create_task(self._carry(source, sink, silent)))
+
+    async def _carry(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, silent: asyncio.Event
+    ) -> None:
+        try:
+            while data := await source.read(65536):
+                if not silent.is_set():
+                    sink.write(data)
+        finally:
+            sink.close()
+
+
+@pytest.fixture
+async def wire(clone: Clone, data_dir: Path) -> Wire:
+    [folder] = parse_qs(urlsplit(clone.installation.app_dsn).query)["host"]
+    [socket] = Path(folder).glob(".s.PGSQL.*[0-9]")
+    return Wire(str(data_dir), str(socket))
+
+
+def over(database: Database, folder: str) -> Database:
+    """The same database, but whoever listens does it through a socket in a folder."""
+    address = urlsplit(database.dsn)
+    query = urlencode({"host": folder})
+    return replace(database, dsn=urlunsplit(address._replace(query=query)), after_commit=[])
 
 
 async def test_nothing_stale_is_read_while_the_connection_is_killed_again_and_again(
@@ -109,44 +155,46 @@ async def test_what_was_committed_while_nobody_listened_is_not_served_afterwards
 
 
 async def test_a_connection_that_died_in_silence_is_trusted_for_seconds_at_most(
-    database: Database, clone: Clone, server_of: Server
+    database: Database, wire: Wire
 ) -> None:
     source = Source()
-    async with clone.open() as elsewhere, open_cache(database) as cache:
+    async with wire.laid() as folder, open_cache(over(database, folder)) as cache:
         assert await cache.wait_until_listening(10)
         await cache.get(THINGS, "ours", "a", source.load)
-        [pid] = server_of.listeners()
-        with frozen(pid):
-            source.value = Thing("second")
-            async with elsewhere.system() as work:
-                work.invalidate("ours/all")
-            committed = time.monotonic()
-            while await cache.get(THINGS, "ours", "a", source.load) != Thing("second"):
-                assert time.monotonic() - committed < LEASE_SECONDS
-                await until(lambda: not cache.statistics().listening, LEASE_SECONDS)
-            # It connects anew without waiting for the old connection to end.
-            await until(lambda: cache.statistics().listening)
+        wire.cut()
+        source.value = Thing("second")
+        async with database.system() as work:
+            work.invalidate("ours/all")
+        committed = time.monotonic()
+        assert await cache.get(THINGS, "ours", "a", source.load) == Thing("first")
+        await until(lambda: not cache.statistics().listening)
+        assert time.monotonic() - committed < LEASE_SECONDS + 0.5
+        assert await cache.get(THINGS, "ours", "a", source.load) == Thing("second")
+        # It connects anew without waiting for the old connection to end.
+        await until(lambda: cache.statistics().listening)
+        assert await cache.get(THINGS, "ours", "a", source.load) == Thing("second")
         assert cache.statistics().connections == 2
 
 
 async def test_redis_tells_sooner_when_the_connection_died_in_silence(
-    database: Database, clone: Clone, server_of: Server, redis_server: RedisServer
+    database: Database, wire: Wire, redis_server: RedisServer
 ) -> None:
     source = Source()
     url = redis_server.url
-    async with clone.open() as elsewhere, open_cache(database, redis_url=url) as cache:
-        assert await cache.wait_until_listening(10)
-        [pid] = server_of.listeners()
-        async with open_cache(elsewhere, redis_url=url) as other:
-            await until(lambda: cache.statistics().redis_up and other.statistics().redis_up)
-            await until(lambda: b":2" in redis_server.command("PUBLISH", "muniment_cache", "x y/z"))
-            await cache.get(THINGS, "ours", "a", source.load)
-            with frozen(pid):
-                source.value = Thing("second")
-                async with elsewhere.system() as work:
-                    work.invalidate("ours/all")
-                await until(lambda: counted(cache).invalidations == 1, 1.0)
-                assert await cache.get(THINGS, "ours", "a", source.load) == Thing("second")
+    async with (
+        wire.laid() as folder,
+        open_cache(over(database, folder), redis_url=url) as cache,
+        open_cache(database, redis_url=url) as other,
+    ):
+        await until(lambda: cache.statistics().redis_up and other.statistics().redis_up)
+        await until(lambda: b":2" in redis_server.command("PUBLISH", "muniment_cache", "x y/z"))
+        await cache.get(THINGS, "ours", "a", source.load)
+        wire.cut()
+        source.value = Thing("second")
+        async with database.system() as work:
+            work.invalidate("ours/all")
+        await until(lambda: counted(cache).invalidations == 1, 1.0)
+        assert await cache.get(THINGS, "ours", "a", source.load) == Thing("second")
 
 
 async def test_without_a_listener_everything_is_loaded(database: Database) -> None:
@@ -160,11 +208,3 @@ async def test_without_a_listener_everything_is_loaded(database: Database) -> No
         async with deaf.system() as work:
             work.invalidate("ours/all")
         assert not cache.statistics().listening
-
-
-@pytest.fixture(autouse=True)
-def quiet(clone: Clone, server_of: Server) -> Iterator[None]:
-    """Leave no frozen backend behind, whatever failed: the database could not be dropped."""
-    yield
-    for pid in server_of.listeners():
-        os.kill(pid, signal.SIGCONT)

@@ -21,12 +21,12 @@ CONTENT_SECURITY_POLICY = (
 """Nothing from outside, nothing inline, in nobody's frame."""
 
 PAGES = {
-    "/sign-in": "sign_in.html",
-    "/sign-up": "sign_up.html",
-    "/forgot-password": "forgot_password.html",
-    "/reset-password": "reset_password.html",
-    "/accept-invitation": "accept_invitation.html",
-    "/account": "account.html",
+    "/sign-in": "Page: sign in",
+    "/sign-up": "Page: sign up",
+    "/forgot-password": "Page: ask for a link to choose a password",
+    "/reset-password": "Page: choose a password",
+    "/accept-invitation": "Page: accept an invitation",
+    "/account": "Page: one's account, sessions and invitations",
 }
 _STATIC = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
@@ -42,8 +42,16 @@ def _templates() -> jinja2.Environment:
     )
 
 
-def _page(path: str, template: str) -> HTTPRouteHandler:
-    @get(path, media_type=MediaType.HTML, include_in_schema=False, name=f"page:{path}")
+def _page(path: str, summary: str) -> HTTPRouteHandler:
+    template = f"{path[1:].replace('-', '_')}.html"
+
+    @get(
+        path,
+        media_type=MediaType.HTML,
+        include_in_schema=False,
+        name=f"page:{path}",
+        summary=summary,
+    )
     async def page(settings: NamedDependency[SkipValidation[Settings]]) -> Response[str]:
         return Response(
             _templates()
@@ -64,7 +72,12 @@ def _page(path: str, template: str) -> HTTPRouteHandler:
 
 
 def _static(name: str, media_type: str) -> HTTPRouteHandler:
-    @get(f"/static/{name}", include_in_schema=False, name=f"static:{name}")
+    @get(
+        f"/static/{name}",
+        include_in_schema=False,
+        name=f"static:{name}",
+        summary="Part of the pages",
+    )
     async def static() -> Response[Any]:
         return Response(
             files("muniment.console").joinpath("static", name).read_bytes(),
@@ -76,6 +89,6 @@ def _static(name: str, media_type: str) -> HTTPRouteHandler:
 
 
 handlers: list[HTTPRouteHandler] = [
-    *(_page(path, template) for path, template in PAGES.items()),
+    *(_page(path, summary) for path, summary in PAGES.items()),
     *(_static(name, media_type) for name, media_type in _STATIC.items()),
 ]

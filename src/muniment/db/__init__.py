@@ -2,7 +2,7 @@
 
 from muniment.db.database import Database
 from muniment.db.pool import Pool
-from muniment.db.scope import OrgId, Role, TenantScope, UserId, WorkspaceId, new_id
+from muniment.db.scope import OrgId, Role, TenantScope, UserId, WorkspaceId, first_id_at, new_id
 from muniment.db.statements import (
     StatementObserver,
     Statements,
@@ -22,6 +22,7 @@ __all__ = [
     "UnitOfWork",
     "UserId",
     "WorkspaceId",
+    "first_id_at",
     "load_statements",
     "new_id",
     "observe_statements",

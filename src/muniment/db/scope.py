@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NewType
 from uuid import UUID
@@ -61,3 +62,15 @@ class TenantScope:
 def new_id() -> UUID:
     """Return a fresh UUIDv7 (RFC 9562): ids sort by creation time."""
     return uuid_utils.compat.uuid7()
+
+
+def first_id_at(moment: datetime) -> UUID:
+    """Return the smallest UUIDv7 of a moment: it leads with Unix time in ms (RFC 9562, 5.7).
+
+    A moment within a millisecond is after what was made in that millisecond. One that names no
+    zone is in UTC.
+    """
+    at = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    microseconds = round(at.timestamp() * 1_000_000)
+    milliseconds = min(max(0, -(-microseconds // 1000)), 2**48 - 1)
+    return UUID(int=milliseconds << 80)

@@ -18,6 +18,7 @@ from muniment.documents.schemas import (
     PassagePage,
 )
 from muniment.documents.search_index import SearchIndex
+from muniment.tenancy.audit.record import record
 from muniment.tenancy.permissions import Action, require_in_workspace
 from muniment.tenancy.quotas.usage import hold_usage
 
@@ -112,3 +113,10 @@ async def delete_document(work: UnitOfWork, index: SearchIndex, document_id: UUI
     await hold_usage(work)
     await index.delete(work, [document_id])
     await statements.delete_documents(work, document_ids=[document_id])
+    await record(
+        work,
+        "document.deleted",
+        target_type="document",
+        target_id=str(document_id),
+        before={"title": row["title"]},
+    )

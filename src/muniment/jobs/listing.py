@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from muniment.db import UnitOfWork, load_statements
+from muniment.db import UnitOfWork, first_id_at, load_statements
 from muniment.db.cursors import decode_cursor, encode_cursor
 from muniment.jobs.errors import JobNotFound
 from muniment.jobs.schemas import Job, JobPage, JobStatus
@@ -59,7 +59,7 @@ async def list_jobs(
         lane=wanted.lane,
         lanes=list(Lane) if wanted.lane is None else [wanted.lane],
         before=before,
-        since=_OLDEST if wanted.since is None else _first_id_at(wanted.since),
+        since=_OLDEST if wanted.since is None else first_id_at(wanted.since),
         workspace_id=uow.scope.workspace_id,
         limit=limit + 1,
     )
@@ -81,10 +81,3 @@ def _statement(status: JobStatus | None, kind: str | None, lane: Lane | None) ->
     if lane is not None:
         return _statements.list_jobs_by_lane
     return _statements.list_jobs
-
-
-def _first_id_at(moment: datetime) -> UUID:
-    """Return the smallest UUIDv7 of a millisecond: it leads with Unix time (RFC 9562, 5.7)."""
-    at = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    milliseconds = min(max(0, int(at.timestamp() * 1000)), 2**48 - 1)
-    return UUID(int=milliseconds << 80)

@@ -152,6 +152,20 @@ async def test_a_link_is_used_once_also_by_many_at_once(
         assert await work.connection.fetchval("SELECT count(*) FROM users") == 2
 
 
+async def test_a_link_is_used_once_also_by_one_person_at_once(owner: httpx.AsyncClient) -> None:
+    token = await invited(owner)
+    browsers = [another_browser(owner) for _ in range(4)]
+    await sign_up(browsers[0], GUEST)
+    for browser in browsers[1:]:
+        credentials = {"email": GUEST, "password": PASSWORD}
+        signed_in(browser, await browser.post("/v1/sign-in", json=credentials))
+    answers = await asyncio.gather(*(accept(browser, token) for browser in browsers))
+    for browser in browsers:
+        await browser.aclose()
+    assert sorted(answer.status_code for answer in answers) == [200, 404, 404, 404]
+    assert await members(owner) == {"ada@example.com": "owner", GUEST: "editor"}
+
+
 async def test_inviting_again_renews(owner: httpx.AsyncClient) -> None:
     first = await invited(owner)
     second = await invited(owner, "Guest@Example.ORG", "viewer")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from muniment.db import UnitOfWork, load_statements
+from muniment.db import UnitOfWork, first_id_at, load_statements
 from muniment.db.cursors import decode_cursor, encode_cursor
 from muniment.tenancy.audit.actions import AuditAction
 from muniment.tenancy.audit.schemas import AuditEntry, AuditPage
@@ -52,7 +52,7 @@ async def entries_before(
     work: UnitOfWork, wanted: AuditFilter, before: UUID | None, limit: int
 ) -> list[AuditEntry]:
     """Return the newest entries, `limit` at most, that are older than `before` if it is given."""
-    end = _END_OF_TIME if wanted.until is None else _first_id_at(wanted.until)
+    end = _END_OF_TIME if wanted.until is None else first_id_at(wanted.until)
     rows = await _statement(wanted)(
         work,
         actor=wanted.actor,
@@ -60,7 +60,7 @@ async def entries_before(
         target_type=wanted.target_type,
         target_id=wanted.target_id,
         before=end if before is None else min(before, end),
-        since=_BEGINNING if wanted.since is None else _first_id_at(wanted.since),
+        since=_BEGINNING if wanted.since is None else first_id_at(wanted.since),
         limit=limit,
     )
     return [AuditEntry.from_row(row) for row in rows]
@@ -79,14 +79,3 @@ def _statement(wanted: AuditFilter) -> Any:
     if wanted.target_type is not None:
         return _statements.list_entries_by_target_type
     return _statements.list_entries
-
-
-def _first_id_at(moment: datetime) -> UUID:
-    """Return the smallest UUIDv7 of a moment: it leads with Unix time (RFC 9562, 5.7).
-
-    An entry's time is the millisecond of its id. A moment within a millisecond is after it.
-    """
-    at = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    microseconds = round(at.timestamp() * 1_000_000)
-    milliseconds = min(max(0, -(-microseconds // 1000)), 2**48 - 1)
-    return UUID(int=milliseconds << 80)

@@ -122,10 +122,6 @@ FROM (
 WHERE workspace.org_id = current_org_id() AND workspace.workspace_id = former.workspace_id
 RETURNING workspace.workspace_id, workspace.name, workspace.created_at, former.name AS former;
 
--- name: hold_workspaces$
--- Let one deletion of a workspace at a time go on in an organization.
-SELECT org_id FROM organizations WHERE org_id = current_org_id() FOR NO KEY UPDATE;
-
 -- name: hold_workspace^
 -- Keep anything from coming into a workspace until the commit.
 SELECT workspace_id, name

@@ -126,9 +126,9 @@ async def delete_workspace(work: UnitOfWork, workspace_id: UUID) -> None:
         LastWorkspace: it is the only one; also when two are deleted at once.
         WorkspaceNotEmpty: it holds documents or unfinished jobs.
     """
-    # Imports hold what is used before they refer to a workspace, and so does this.
+    # Imports hold what is used before they refer to a workspace, and so does this. It also lets
+    # one deletion at a time go on, so that two of them do not leave nothing.
     await hold_usage(work)
-    await statements.hold_workspaces(work)
     held = await statements.hold_workspace(work, workspace_id=workspace_id)
     if held is None:
         raise WorkspaceNotFound

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from litestar import Request, Response, get
+from litestar import Request, get
 from litestar.datastructures import CacheControlHeader
 from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
@@ -53,7 +53,7 @@ async def begin_single_sign_on(
     return_to: Annotated[
         str, QueryParameter(max_length=2000, description="Path of ours to show afterwards.")
     ] = "/account",
-) -> Response[None]:
+) -> Redirect:
     """For browsers: leads to the provider, which leads back to the callback."""
     provider = _required(identity_provider)
     attempt = Attempt.begin(people.terms.secret, return_to)
@@ -78,7 +78,7 @@ async def end_single_sign_on(
     code: Text = None,
     iss: Text = None,
     error: Text = None,
-) -> Response[None]:
+) -> Redirect:
     """Opens a session for whom the provider vouches, and leads to where the sign-in began.
 
     Who comes for the first time gets an account, or the one of their verified e-mail address.
