@@ -12,7 +12,7 @@ from litestar.response import Redirect
 
 from muniment.admission import for_anyone, for_members, for_operators, for_people
 from muniment.api_docs.endpoints import handlers as docs_handlers
-from muniment.api_docs.openapi import openapi_config
+from muniment.api_docs.openapi import ClosedStructs, openapi_config
 from muniment.boundary import Boundary, Services, open_services, roll_back_forgotten
 from muniment.cache.memo import request_memo
 from muniment.compression import Compression
@@ -101,6 +101,7 @@ class Application(Litestar):
             # Ours is structlog; the framework would start a logging thread of its own.
             logging_config=None,
             openapi_config=openapi_config(),
+            plugins=[ClosedStructs()],
             request_max_body_size=MAX_BODY_BYTES,
             debug=False,
             state=State({"admission": lambda: boundary.running.admission}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -18,12 +19,12 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from muniment.db import Database, Role
+from muniment.db import Database
 from muniment.db.installation import Installation
 from muniment.documents.blobs import BlobStore
 from tests.app import changes_of_people, changes_of_things
 from tests.app.api_processes import FRESH_SECONDS, ApiProcess, Ask, api_processes
-from tests.app.callers import Caller, Home, Present, World
+from tests.app.callers import Home, World
 from tests.app.steady_load import READERS, Load, until
 from tests.app.visible_changes import (
     CHANGES,
@@ -35,7 +36,6 @@ from tests.app.visible_changes import (
     key,
     me,
     session,
-    status,
     tells,
     thing,
 )
@@ -46,6 +46,9 @@ assert changes_of_people
 assert changes_of_things
 
 ROUNDS = 1000
+REVOCATIONS = 200
+REMOVALS = 50
+LIMIT = 20
 MUTATING = {"post", "put", "patch", "delete"}
 WITH_REDIS = pytest.mark.parametrize("pair", ["redis"], indirect=True)
 
@@ -177,3 +180,191 @@ async def test_a_name_changed_a_thousand_times_is_fresh_each_time(
     assert await pair.second.cache("invalidations", "organizations") - dropped >= ROUNDS - 1
     assert await pair.second.cache("bypasses", "organizations") == 0
     assert too_early <= ROUNDS // 100
+
+
+# --- what was taken away is refused at once -------------------------------------------------------
+
+
+async def test_a_revoked_key_is_refused_by_the_next_request_everywhere(pair: Pair) -> None:
+    async with pair.world.writing():
+        owner = await key(pair.world, pair.home)
+        things = [await thing(pair.world, pair.home) for _ in range(REVOCATIONS)]
+    late = []
+    for number, (api_key_id, holder) in enumerate(things):
+        for process in pair.both:
+            assert (await process.ask(get("/v1/me", holder))).status_code == 200
+        revoked = await pair.first.ask(Ask("DELETE", f"/v1/api-keys/{api_key_id}", owner))
+        assert revoked.status_code == 204
+        for process in (pair.second, pair.first):
+            if (await process.ask(get("/v1/me", holder))).status_code != 401:
+                late.append((number, process is pair.first))
+    assert late == []
+
+
+async def test_a_removed_member_is_refused_by_the_next_request_everywhere(pair: Pair) -> None:
+    async with pair.world.writing():
+        owner = await key(pair.world, pair.home)
+        members = [await session(pair.world, pair.home, EDITOR) for _ in range(REMOVALS)]
+    late = []
+    for number, who in enumerate(members):
+        for process in pair.both:
+            assert (await process.ask(get("/v1/me", who))).status_code == 200
+        path = f"/v1/organization/members/{who.user_id}"
+        assert (await pair.first.ask(Ask("DELETE", path, owner))).status_code == 204
+        for process in (pair.second, pair.first):
+            if (await process.ask(get("/v1/me", who))).status_code != 403:
+                late.append((number, process is pair.first))
+    assert late == []
+
+
+async def test_a_session_that_ended_is_refused_by_the_next_request_everywhere(pair: Pair) -> None:
+    async with pair.world.writing():
+        people = [await session(pair.world, pair.home, EDITOR) for _ in range(REMOVALS)]
+    late = []
+    for number, who in enumerate(people):
+        for process in pair.both:
+            assert (await process.ask(get("/v1/me", who))).status_code == 200
+        assert (await pair.first.ask(Ask("POST", "/v1/sign-out", who))).status_code == 204
+        for process in (pair.second, pair.first):
+            if (await process.ask(get("/v1/me", who))).status_code != 401:
+                late.append((number, process is pair.first))
+    assert late == []
+
+
+# --- what it costs -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["key", "session"])
+async def test_a_caller_who_is_known_costs_no_statement(pair: Pair, kind: str) -> None:
+    async with pair.world.writing():
+        who = await (key if kind == "key" else session)(pair.world, pair.home)
+    statements = []
+    for _ in range(3):
+        request_id = uuid4().hex
+        ask = get("/v1/me", who)
+        assert (await pair.second.ask(ask, **{"X-Request-ID": request_id})).status_code == 200
+        statements.append((await pair.second.log_line(request_id))["statements"])
+    assert statements[0] > 0
+    assert statements[1:] == [0, 0]
+
+
+@WITH_REDIS
+async def test_what_one_process_has_loaded_costs_the_other_no_statement(pair: Pair) -> None:
+    async with pair.world.writing():
+        who = await key(pair.world, pair.home)
+    await pair.first.ask(get("/v1/me", who))
+    request_id = uuid4().hex
+    await pair.second.ask(get("/v1/me", who), **{"X-Request-ID": request_id})
+    assert (await pair.second.log_line(request_id))["statements"] == 0
+
+
+@WITH_REDIS
+async def test_processes_share_the_limit_of_a_key(pair: Pair) -> None:
+    async with pair.world.writing():
+        owner, (api_key_id, holder) = (
+            await key(pair.world, pair.home),
+            await thing(pair.world, pair.home),
+        )
+    body = {"json": {"requests_per_minute": LIMIT}}
+    await pair.first.ask(Ask("PATCH", f"/v1/api-keys/{api_key_id}", owner, body))
+    answers = await asyncio.gather(
+        *(process.ask(get("/v1/me", holder)) for process in pair.both * LIMIT)
+    )
+    assert Counter(answer.status_code for answer in answers) == {200: LIMIT, 429: LIMIT}
+
+
+# --- what may fail -------------------------------------------------------------------------------
+
+
+@WITH_REDIS
+async def test_redis_may_be_killed_and_come_back_under_load(pair: Pair) -> None:
+    assert pair.redis is not None
+    load = await loaded(pair)
+    async with load.running():
+        await load.pass_requests(200)
+        before = await hit_rate(pair, load)
+        assert await loads_from_redis(pair)
+
+        pair.redis.kill()
+        await load.pass_requests(200)
+        assert not await loads_from_redis(pair)
+
+        pair.redis.start()
+        await until(lambda: loads_from_redis(pair))
+        after = await hit_rate(pair, load)
+    assert load.answers.keys() == {200}
+    assert load.stale == []
+    assert after >= 0.9 * before
+
+
+async def test_the_listening_connections_may_be_cut_under_load(pair: Pair) -> None:
+    load = await loaded(pair)
+    async with load.running():
+        await load.pass_requests(200)
+        before = await hit_rate(pair, load)
+        for _ in range(3):
+            assert await asyncio.to_thread(cut_listeners, pair.dsn) == 2
+            await load.pass_requests(50)
+            await until(lambda: listening(pair))
+        after = await hit_rate(pair, load)
+    assert load.answers.keys() == {200}
+    assert load.stale == []
+    assert after >= 0.9 * before
+
+
+async def loaded(pair: Pair) -> Load:
+    """An organization of its own and its readers."""
+    async with pair.world.writing():
+        home = await another_home(pair.world)
+        owner = await key(pair.world, home)
+        readers = [await key(pair.world, home) for _ in range(READERS)]
+    return Load(pair.both, owner, readers)
+
+
+async def hit_rate(pair: Pair, load: Load) -> float:
+    """The share of the callers' keys that are found cached from now on."""
+
+    async def counted() -> tuple[float, float]:
+        figures = [await process.figures() for process in pair.both]
+        hits = sum(
+            value
+            for one in figures
+            for name, value in one.items()
+            if name.startswith('muniment_cache_hits_total{level="') and '"api_keys"' in name
+        )
+        loads = [
+            one.get(f'muniment_cache_{counter}_total{{namespace="api_keys"}}', 0)
+            for one in figures
+            for counter in ("misses", "bypasses")
+        ]
+        return hits, sum(loads)
+
+    hits, others = await counted()
+    await load.pass_requests(200)
+    more_hits, more_others = await counted()
+    return (more_hits - hits) / (more_hits - hits + more_others - others)
+
+
+async def loads_from_redis(pair: Pair) -> bool:
+    """Tell whether the second process finds in Redis what the first has loaded."""
+    async with pair.world.writing():
+        who = await key(pair.world, pair.home)
+    before = await pair.second.cache("hits", "api_keys", level="redis")
+    for process in pair.both:
+        assert (await process.ask(get("/v1/me", who))).status_code == 200
+    return await pair.second.cache("hits", "api_keys", level="redis") > before
+
+
+async def listening(pair: Pair) -> bool:
+    figures = [await process.figures() for process in pair.both]
+    return all(one["muniment_cache_listening"] == 1 for one in figures)
+
+
+def cut_listeners(dsn: str) -> int:
+    """End the connections that hear invalidations; return how many there were."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        rows = connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'muniment cache' AND datname = current_database()"
+        ).fetchall()
+    return len(rows)

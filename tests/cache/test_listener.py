@@ -94,7 +94,7 @@ class Wire:
 
 
 @pytest.fixture
-async def wire(clone: Clone, data_dir: Path) -> Wire:
+def wire(clone: Clone, data_dir: Path) -> Wire:
     [folder] = parse_qs(urlsplit(clone.installation.app_dsn).query)["host"]
     [socket] = Path(folder).glob(".s.PGSQL.*[0-9]")
     return Wire(str(data_dir), str(socket))

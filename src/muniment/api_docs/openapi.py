@@ -6,10 +6,13 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar, Request, Response, Router
+from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugin
 from litestar.exceptions import NotFoundException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
-from litestar.openapi.spec import Components, License, SecurityScheme, Server, Tag
+from litestar.openapi.spec import Components, License, Schema, SecurityScheme, Server, Tag
+from litestar.plugins import OpenAPISchemaPlugin
+from litestar.typing import FieldDefinition
 
 from muniment import __version__
 from muniment.problems import MEDIA_TYPE, known_problems
@@ -90,6 +93,27 @@ def _refuse_pages(response: Response[Any]) -> Response[Any]:
     if response.status_code == NotFoundException.status_code:
         raise NotFoundException
     return response
+
+
+class ClosedStructs(OpenAPISchemaPlugin):
+    """Says of a struct that refuses unknown fields that it has no others.
+
+    The framework describes structs as open, whatever they are.
+    """
+
+    def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
+        """Tell whether a field holds such a struct."""
+        return (
+            not field_definition.is_union
+            and field_definition.is_subclass_of(msgspec.Struct)
+            and field_definition.annotation.__struct_config__.forbid_unknown_fields
+        )
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
+        """Describe it as the framework does, and close it."""
+        schema = StructSchemaPlugin().to_openapi_schema(field_definition, schema_creator)
+        schema.additional_properties = False
+        return schema
 
 
 def _with_problems(document: dict[str, Any]) -> dict[str, Any]:

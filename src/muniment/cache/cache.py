@@ -198,15 +198,18 @@ class Cache:
 
     async def stop(self) -> None:
         """End all tasks."""
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        pending = set(self._tasks)
+        while pending:
+            # Again and again: libraries may swallow a cancellation that comes with an answer.
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=1.0)
 
     async def wait_until_listening(self, seconds: float) -> bool:
         """Wait until values are cached; tell whether it was in time."""
         try:
-            await asyncio.wait_for(self._listener.started.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._listener.started.wait()
         except TimeoutError:
             return False
         return True

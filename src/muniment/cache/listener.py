@@ -102,7 +102,8 @@ class Listener:
             return True
         waiting = self._waiting.setdefault(ping, asyncio.Event())
         try:
-            await asyncio.wait_for(waiting.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await waiting.wait()
         except TimeoutError:
             return False
         return True
@@ -149,8 +150,10 @@ class Listener:
             await _statements.ping(session)
         while not lost.is_set():
             self._vouch(sent)
+            # `wait_for` could swallow a cancellation that comes together with the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), PING_SECONDS)
+                async with asyncio.timeout(PING_SECONDS):
+                    await self._hurry.wait()
             self._hurry.clear()
             sent = monotonic()
             self._sent += 1
