@@ -143,7 +143,10 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     port: int = Field(default=8642, ge=0, le=65535, description="Port the API listens on.")
     max_upload_bytes: int = Field(
-        default=100 * 1024 * 1024, gt=0, description="Largest file that is imported, in bytes."
+        default=10**9,
+        gt=0,
+        description="Largest file that is imported, in bytes; an organization's tier may allow "
+        "less.",
     )
     fast_concurrency: int = Field(
         default=8, ge=1, description="Jobs of the lane `fast` that one worker runs at a time."

@@ -21,13 +21,14 @@ from litestar.response import Stream
 
 from muniment.admission import for_members
 from muniment.app import Application, Services, create_app
-from muniment.db import Database, Role, TenantScope, UnitOfWork
+from muniment.db import Database, Role, TenantScope, UnitOfWork, load_statements
 from muniment.errors import NotFound
 from muniment.observability.logging import configure_logging
 from muniment.settings import Settings
-from muniment.tenancy.first_start import workspace_of
 from muniment.tenancy.keys.create import create_api_key
 from muniment.tenancy.permissions import Action
+
+_tenancy = load_statements("muniment.tenancy")
 
 
 class Rename(msgspec.Struct, forbid_unknown_fields=True):
@@ -147,7 +148,7 @@ async def repetitive(
     uow: NamedDependency[SkipValidation[UnitOfWork]], times: FromQuery[int] = 1
 ) -> None:
     for _ in range(times):
-        await workspace_of(uow)
+        await _tenancy.oldest_workspace(uow)
 
 
 ROUTES: list[Any] = [

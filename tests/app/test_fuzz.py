@@ -72,6 +72,8 @@ class Served:
         self.world = world
         self.session = requests.Session()
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        # So that nothing is open when the server is stopped.
+        self.session.headers["Connection"] = "close"
 
     def run(self, work: Awaitable[T]) -> T:
         return asyncio.run_coroutine_threadsafe(_awaited(work), self.loop).result(60)
@@ -123,7 +125,9 @@ def served(server: Installation, tmp_path_factory: pytest.TempPathFactory) -> It
         serving = asyncio.run_coroutine_threadsafe(serve(), loop)
         assert ready.wait(60), serving
         port = listener.getsockname()[1]
-        yield Served(loop, f"http://127.0.0.1:{port}", made[0])
+        served = Served(loop, f"http://127.0.0.1:{port}", made[0])
+        yield served
+        served.session.close()
         serving.cancel()
         assert stopped.wait(60)
 

@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 HEARING_SECONDS = 0.05
-"""How long a commit waits until its announcement has come back to this process."""
+"""How long what Redis told may wait for our own connection to tell the same."""
 
 _PARTITION = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _TAG = re.compile(r"[A-Za-z0-9_:.-]{1,128}")
@@ -142,16 +142,15 @@ class Cache:
     async def committed(self, tags: frozenset[str]) -> None:
         """Forget what a commit of this process made stale, before its unit of work ends.
 
-        It then waits shortly until the announcement has come back, and so has reached the other
-        processes too: Postgres sends it to all at once.
+        It then waits until the other processes have heard the announcement too, so that the next
+        request finds it everywhere.
         """
         ping = self._listener.ping_soon()
         self._history.expect(tags, ping)
         self._forget(tags)
         if self._broadcast is not None:
             self._spawn(self._broadcast.publish(tags))
-        if self._listener.trusts(monotonic()):
-            await self._listener.answer(ping, HEARING_SECONDS)
+        await self._listener.heard_everywhere()
 
     async def _heard_from_redis(self, tags: Collection[str]) -> None:
         """Forget what another process published, unless our own connection proves to be well."""

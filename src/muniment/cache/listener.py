@@ -22,6 +22,7 @@ import asyncpg
 import structlog
 
 from muniment.cache.history import History
+from muniment.cache.roll_call import QUESTION, RollCall
 from muniment.db import load_statements
 from muniment.db.announcements import CHANNEL
 from muniment.errors import ServiceUnavailable
@@ -34,8 +35,11 @@ LEASE_SECONDS = 3.0
 """How long an answer vouches, counted from when its ping was sent."""
 _ANSWER_SECONDS = 2.0
 _MARK = "#"
+_LISTENER = "muniment cache"
+_ANSWERS = f"{CHANNEL}_answers_"
+"""Begins the name of the channel over which a process is answered."""
 _SESSION = {
-    "application_name": "muniment cache",
+    "application_name": _LISTENER,
     "idle_session_timeout": "0",
     # The server finds out within seconds that our machine is gone, not after hours.
     "tcp_keepalives_idle": "5",
@@ -86,6 +90,7 @@ class Listener:
         self._answered = 0
         self._hurry = asyncio.Event()
         self._waiting: dict[int, asyncio.Event] = {}
+        self._roll = RollCall()
 
     def trusts(self, now: float) -> bool:
         """Tell whether nothing can have been missed at a time of `time.monotonic`."""
@@ -107,6 +112,15 @@ class Listener:
         except TimeoutError:
             return False
         return True
+
+    async def heard_everywhere(self) -> None:
+        """Wait until no process can show what was announced to be stale before this call.
+
+        Each has heard it or, after `LEASE_SECONDS` at most, does not trust its caches. Nobody
+        waits while our own connection is not there.
+        """
+        if self.trusts(monotonic()):
+            await self._roll.wait(self._hurry, LEASE_SECONDS)
 
     async def listen(self) -> None:
         """Hold the connection until cancelled."""
@@ -141,7 +155,13 @@ class Listener:
             self._hurry.set()
 
         connection.add_termination_listener(on_lost)
-        await connection.add_listener(CHANNEL, lambda *notice: self._hear(str(notice[3])))
+        await connection.add_listener(
+            CHANNEL, lambda *notice: self._hear(notice[1], str(notice[3]))
+        )
+        await connection.add_listener(
+            _ANSWERS + self._roll.asker,
+            lambda *notice: self._roll.answered(notice[1], int(str(notice[3]))),
+        )
         sent = monotonic()
         self._own_mark = f"{_MARK}{uuid4().hex}"
         await _statements.announce_mark(session, channel=CHANNEL, mark=self._own_mark)
@@ -157,15 +177,35 @@ class Listener:
             self._hurry.clear()
             sent = monotonic()
             self._sent += 1
+            await self._ask(session)
+
+    async def _ask(self, session: _Session) -> None:
+        """Send what proves that the connection lives: what is due, or else a ping."""
+        owed = self._roll.owed()
+        if owed:
+            await _statements.answer_the_roll(
+                session, prefix=_ANSWERS, askers=list(owed), questions=list(owed.values())
+            )
+        if self._roll.wanted is not None:
+            rows = await _statements.call_the_roll(
+                session, channel=CHANNEL, question=self._roll.question, listener=_LISTENER
+            )
+            self._roll.sent({row["pid"] for row in rows})
+        elif not owed:
             await _statements.ping(session)
 
-    def _hear(self, payload: str) -> None:
+    def _hear(self, pid: int, payload: str) -> None:
         if payload == self._own_mark:
             self._own_mark = ""
             self._history.restart(payload)
             self._on_restart()
         elif payload.startswith(_MARK):
             self._history.add_mark(payload)
+            # Whoever just began to listen has nothing cached from before.
+            self._roll.answered(pid)
+        elif payload.startswith(QUESTION):
+            if self._roll.asked(payload):
+                self._hurry.set()
         else:
             tags = payload.split(" ")
             self._history.announced(tags)
@@ -182,3 +222,4 @@ class Listener:
     def _stop_trusting(self) -> None:
         self.trusted_until = 0.0
         self.started.clear()
+        self._roll.reset()

@@ -11,13 +11,6 @@ WHERE :workspace_id::uuid IS NULL OR document.workspace_id = :workspace_id::uuid
 ORDER BY wanted.place
 LIMIT :limit;
 
--- name: workspace_exists$
--- Whether the organization has a workspace.
-SELECT EXISTS (
-    SELECT FROM workspaces
-    WHERE org_id = current_org_id() AND workspace_id = :workspace_id
-);
-
 -- name: create_evaluation!
 -- A temporary organization with one workspace and one source, for a judged collection.
 WITH organization AS (

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from muniment.db import Database, TenantScope, UnitOfWork, load_statements
+from muniment.db import Database, TenantScope, UnitOfWork, WorkspaceId, load_statements
 from muniment.documents.search_index import (
     Candidate,
     CandidateQuery,
@@ -34,6 +34,7 @@ from muniment.search.schemas import (
     Timings,
 )
 from muniment.tenancy.errors import WorkspaceNotFound
+from muniment.tenancy.first_start import workspace_of
 
 statements = load_statements("muniment.search")
 
@@ -127,7 +128,7 @@ async def retrieve(
     )
     async with database.unit_of_work(scope, read_only=True) as work:
         if request.workspace_id is not None:
-            await _require_workspace(work, request.workspace_id)
+            await workspace_of(work, WorkspaceId(request.workspace_id))
         fused = ranked(await index.candidates(work, query), request)
         rows = await _fetch(work, fused, filters, request.limit)
     return Retrieved(rows, fused, embedded - start, perf_counter() - embedded)
@@ -194,11 +195,6 @@ def ranked(candidates: Sequence[Candidate], request: SearchRequest) -> list[Fuse
         scored = [msgspec.structs.replace(one, score=one.score / top) for one in scored]
     scored.sort(key=lambda one: (-one.score, one.chunk_id))
     return scored
-
-
-async def _require_workspace(work: UnitOfWork, workspace_id: Any) -> None:
-    if not await statements.workspace_exists(work, workspace_id=workspace_id):
-        raise WorkspaceNotFound
 
 
 async def _fetch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from muniment.cache.memo import memoized
 from muniment.db import (
     Database,
     OrgId,
@@ -55,10 +56,16 @@ async def workspace_of(work: UnitOfWork, wanted: WorkspaceId | None = None) -> W
     if limit is not None and wanted not in (None, limit):
         raise WorkspaceNotFound
     wanted = wanted or limit
-    if wanted is None:
-        row = await statements.oldest_workspace(work)
-    else:
-        row = await statements.workspace_by_id(work, workspace_id=wanted)
-    if row is None:
+
+    async def find() -> WorkspaceId | None:
+        if wanted is None:
+            row = await statements.oldest_workspace(work)
+        else:
+            row = await statements.workspace_by_id(work, workspace_id=wanted)
+        return None if row is None else WorkspaceId(row["workspace_id"])
+
+    # Several steps of a request ask whether the workspace is there; one statement tells all.
+    found = await memoized(("workspace", work.scope.org_id, wanted), find)
+    if found is None:
         raise WorkspaceNotFound
-    return WorkspaceId(row["workspace_id"])
+    return found
