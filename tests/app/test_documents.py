@@ -13,7 +13,7 @@ import pytest
 
 from muniment.app import Services, create_app
 from muniment.components import search_index
-from muniment.db import Database, Role, TenantScope
+from muniment.db import Database, Role, TenantScope, observe_statements
 from muniment.documents.blobs import BlobStore
 from muniment.jobs import Lane, Worker
 from muniment.settings import Settings
@@ -122,6 +122,29 @@ async def test_same_name_replaces_and_pages_follow(
         seen += [item["id"] for item in page["items"]]
         cursor = page["next_cursor"]
     assert sorted(seen) == sorted(ids)
+
+
+async def test_f26_several_documents_in_one_statement(
+    api: httpx.AsyncClient, database: Database, scope: TenantScope, other_scope: TenantScope
+) -> None:
+    headers, theirs = await key(database, scope), await key(database, other_scope)
+    files = [("files", (f"{number}.md", f"text {number}")) for number in range(3)]
+    ids = (await api.post("/v1/documents", files=files, headers=headers)).json()["documents"]
+    [foreign] = (await api.post("/v1/documents", files=files[:1], headers=theirs)).json()[
+        "documents"
+    ]
+    wanted = [ids[2], foreign, ids[0], ids[2]]
+    ran: list[str] = []
+    with observe_statements(lambda name, _seconds, _error: ran.append(name)):
+        answer = await api.post("/v1/documents/fetch", json={"ids": wanted}, headers=headers)
+    assert [name for name in ran if name.startswith("documents.")] == ["documents.fetch_documents"]
+    assert [item["id"] for item in answer.json()["items"]] == [ids[2], ids[0]]
+    assert answer.json()["missing"] == [foreign]
+    one = await api.get(f"/v1/documents/{ids[0]}", headers=headers)
+    assert answer.json()["items"][1] == one.json()
+    too_many = {"ids": [foreign] * 101}
+    refused = await api.post("/v1/documents/fetch", json=too_many, headers=headers)
+    assert refused.status_code == 422
 
 
 async def test_what_an_upload_may_not_be(

@@ -35,6 +35,8 @@ class Valid:
     """To whom the things belong that it names: an organization, its first workspace, a person."""
     there: Role | None = None
     """Role that the caller needs in the first workspace."""
+    leaves_out: bool = False
+    """What is not the caller's is missing in the answer's `items`, rather than refused."""
     people_only: bool = False
     """Keys are refused, though the action is theirs."""
 
@@ -113,6 +115,10 @@ async def _new_key(_world: World, home: Home, _who: Present) -> Call:
 
 async def _new_workspace(_world: World, _home: Home, _who: Present) -> Call:
     return Call(body={"json": {"name": f"workspace {uuid4()}"}})
+
+
+async def _some_documents(world: World, home: Home, _who: Present) -> Call:
+    return Call(body={"json": {"ids": [str(await world.document(home))]}})
 
 
 async def _upload(_world: World, home: Home, _who: Present) -> Call:
@@ -243,6 +249,7 @@ VALID: dict[str, Valid] = {
     "GET /v1/audit-log/export": sends(200),
     "GET /v1/documents": sends(200),
     "POST /v1/documents": Valid(202, _upload, names="workspace", there=Role.EDITOR),
+    "POST /v1/documents/fetch": Valid(200, _some_documents, names="workspace", leaves_out=True),
     "GET /v1/documents/{document_id:uuid}": document(200),
     "GET /v1/documents/{document_id:uuid}/chunks": document(200),
     "GET /v1/documents/{document_id:uuid}/content": document(200),

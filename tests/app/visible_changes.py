@@ -45,6 +45,7 @@ class Change:
 Make = Callable[[World, Home], Awaitable[Change]]
 CHANGES: dict[str, Make] = {}
 UNSEEN = {
+    "POST /v1/documents/fetch": "it changes nothing",
     "POST /v1/search": "it changes nothing",
     "POST /v1/password-resets": "only its mail tells of it",
 }

@@ -160,7 +160,7 @@ class Listener:
         )
         await connection.add_listener(
             _ANSWERS + self._roll.asker,
-            lambda *notice: self._roll.answered(notice[1], int(str(notice[3]))),
+            lambda *notice: self._roll.answer(notice[1], int(str(notice[3]))),
         )
         sent = monotonic()
         self._own_mark = f"{_MARK}{uuid4().hex}"
@@ -186,11 +186,12 @@ class Listener:
             await _statements.answer_the_roll(
                 session, prefix=_ANSWERS, askers=list(owed), questions=list(owed.values())
             )
-        if self._roll.wanted is not None:
+        question = self._roll.begin()
+        if question is not None:
             rows = await _statements.call_the_roll(
-                session, channel=CHANNEL, question=self._roll.question, listener=_LISTENER
+                session, channel=CHANNEL, question=question, listener=_LISTENER
             )
-            self._roll.sent({row["pid"] for row in rows})
+            self._roll.present({row["pid"] for row in rows})
         elif not owed:
             await _statements.ping(session)
 
@@ -202,7 +203,7 @@ class Listener:
         elif payload.startswith(_MARK):
             self._history.add_mark(payload)
             # Whoever just began to listen has nothing cached from before.
-            self._roll.answered(pid)
+            self._roll.joined(pid)
         elif payload.startswith(QUESTION):
             if self._roll.asked(payload):
                 self._hurry.set()

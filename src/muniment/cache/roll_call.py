@@ -10,6 +10,7 @@ nothing for as long as a lease lasts does not trust its caches any more, so nobo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
@@ -27,14 +28,21 @@ class Call:
 
     number: int
     missing: set[int] | None = None
-    """Server processes of those connections; None before the question is sent."""
+    """Server processes of those connections; None while that is not known yet."""
+    answered: set[int] = field(default_factory=set)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def keep(self, pids: set[int]) -> None:
-        """Wait for nobody else any more."""
-        self.missing = pids if self.missing is None else self.missing & pids
+        """Wait for nobody but these, as far as they did not answer."""
+        self.missing = (pids if self.missing is None else self.missing & pids) - self.answered
         if not self.missing:
             self.ended.set()
+
+    def hear(self, pid: int) -> None:
+        """Note an answer."""
+        self.answered.add(pid)
+        if self.missing is not None:
+            self.keep(self.missing)
 
 
 class RollCall:
@@ -42,22 +50,15 @@ class RollCall:
 
     def __init__(self) -> None:
         self.asker = uuid4().hex
+        """What this process is called in questions."""
         self._number = 0
+        self._echoed = 0
+        """The last of our questions that came back."""
         self._next: Call | None = None
         self._sent: list[Call] = []
         self._silent: set[int] = set()
         """Those who let a whole lease pass; they are not waited for until they answer."""
         self._owed: dict[str, str] = {}
-
-    @property
-    def wanted(self) -> Call | None:
-        """The question that somebody waits for and that is not sent yet."""
-        return self._next
-
-    @property
-    def question(self) -> str:
-        """How the next question is written."""
-        return f"{QUESTION}{self.asker} {self._number}"
 
     def soon(self) -> Call:
         """Return the question that is sent next, for all who ask until then."""
@@ -66,29 +67,41 @@ class RollCall:
             self._next = Call(self._number)
         return self._next
 
-    def sent(self, pids: set[int]) -> None:
-        """Note that the next question was sent while these listened."""
+    def begin(self) -> str | None:
+        """Return the question that is to be sent now, if anybody waits for one."""
         if self._next is None:
-            return
+            return None
         call, self._next = self._next, None
-        self._silent &= pids
         self._sent.append(call)
-        for one in self._sent:
-            one.keep(pids - self._silent)
-        self._sent = [one for one in self._sent if not one.ended.is_set()]
+        return f"{QUESTION}{self.asker} {call.number}"
 
-    def answered(self, pid: int, number: int | None = None) -> None:
-        """Note that a process has heard a question, and those before it; all of them if None."""
+    def present(self, pids: set[int]) -> None:
+        """Note who listened when the last question was sent."""
+        self._silent &= pids
+        self._each(lambda call: call.keep(pids - self._silent))
+
+    def answer(self, pid: int, number: int) -> None:
+        """Note that a process has heard a question, and those before it."""
         self._silent.discard(pid)
+        self._each(lambda call: call.hear(pid) if call.number <= number else None)
+
+    def joined(self, pid: int) -> None:
+        """Note that a process began to listen, behind our questions that came back by now.
+
+        It may have missed them, but has nothing cached from before them. Others it will answer.
+        """
+        self.answer(pid, self._echoed)
+
+    def _each(self, note: Callable[[Call], None]) -> None:
         for call in self._sent:
-            if call.missing is not None and (number is None or call.number <= number):
-                call.keep(call.missing - {pid})
-        self._sent = [one for one in self._sent if not one.ended.is_set()]
+            note(call)
+        self._sent = [call for call in self._sent if not call.ended.is_set()]
 
     def asked(self, question: str) -> bool:
         """Note a question of the stream; tell whether it is another process's."""
         asker, _, number = question.removeprefix(QUESTION).partition(" ")
         if asker == self.asker:
+            self._echoed = int(number)
             return False
         self._owed[asker] = number
         return True

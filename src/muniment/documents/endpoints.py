@@ -10,7 +10,14 @@ import msgspec
 from litestar import Response, delete, get, post
 from litestar.datastructures import UploadFile
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, MultipartBody, QueryParameter, SkipValidation
+from litestar.params import (
+    FromPath,
+    FromQuery,
+    JSONBody,
+    MultipartBody,
+    QueryParameter,
+    SkipValidation,
+)
 from litestar.response import Stream
 
 from muniment.db import Database, UnitOfWork, WorkspaceId
@@ -22,11 +29,14 @@ from muniment.documents.library import (
     find_document,
     list_passages,
 )
+from muniment.documents.library import fetch_documents as documents_by_id
 from muniment.documents.library import list_documents as page_of_documents
 from muniment.documents.schemas import (
     Document,
     DocumentPage,
     DocumentStatus,
+    FetchDocuments,
+    FetchedDocuments,
     PassagePage,
     Upload,
 )
@@ -99,6 +109,20 @@ async def upload_documents(
         job = await find_job(work, job_id)
     headers = {"Location": f"/v1/jobs/{job_id}"}
     return Response(Upload(job, document_ids), status_code=202, headers=headers)
+
+
+@post(
+    "/v1/documents/fetch",
+    action=Action.DOCUMENTS_READ,
+    tags=["documents"],
+    summary="Show several documents",
+    status_code=200,
+)
+async def fetch_documents(
+    uow: NamedDependency[SkipValidation[UnitOfWork]], data: JSONBody[FetchDocuments]
+) -> FetchedDocuments:
+    """Up to 100, in one round trip to the database."""
+    return await documents_by_id(uow, data.ids)
 
 
 @get(
@@ -199,6 +223,7 @@ def _stream(
 
 handlers = [
     upload_documents,
+    fetch_documents,
     list_documents,
     get_document,
     remove_document,

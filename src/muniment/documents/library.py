@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -14,6 +15,7 @@ from muniment.documents.schemas import (
     Document,
     DocumentPage,
     DocumentStatus,
+    FetchedDocuments,
     Passage,
     PassagePage,
 )
@@ -68,6 +70,19 @@ async def find_document(work: UnitOfWork, document_id: UUID) -> asyncpg.Record:
     if row is None:
         raise DocumentNotFound
     return row
+
+
+async def fetch_documents(work: UnitOfWork, ids: Sequence[UUID]) -> FetchedDocuments:
+    """Return documents by their ids, each once, in one statement."""
+    rows = await statements.fetch_documents(
+        work, document_ids=list(ids), workspace_id=work.scope.workspace_id
+    )
+    found = {row["document_id"]: Document.from_row(row) for row in rows}
+    wanted = list(dict.fromkeys(ids))
+    return FetchedDocuments(
+        [found[one] for one in wanted if one in found],
+        [one for one in wanted if one not in found],
+    )
 
 
 async def list_passages(

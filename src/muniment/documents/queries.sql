@@ -272,6 +272,17 @@ WHERE org_id = current_org_id()
     AND document_id = :document_id
     AND (:workspace_id::uuid IS NULL OR workspace_id = :workspace_id);
 
+-- name: fetch_documents
+-- Some documents of the library by their ids.
+SELECT
+    document_id, workspace_id, source_id, external_id, title, url, media_type, size_bytes, status,
+    error_code, error_detail, page_count, chunk_count, source_updated_at, created_at, updated_at,
+    metadata
+FROM documents
+WHERE org_id = current_org_id()
+    AND document_id = any(:document_ids::uuid[])
+    AND (:workspace_id::uuid IS NULL OR workspace_id = :workspace_id);
+
 -- name: list_chunks
 -- A page of a document's passages in reading order.
 SELECT

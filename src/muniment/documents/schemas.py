@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import asyncpg
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from muniment.jobs.schemas import Job
 
@@ -86,6 +86,20 @@ class DocumentPage(Struct, frozen=True):
 
     items: list[Document]
     next_cursor: str | None
+
+
+class FetchDocuments(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which documents to show."""
+
+    ids: Annotated[list[UUID], Meta(min_length=1, max_length=100)]
+
+
+class FetchedDocuments(Struct, frozen=True):
+    """The documents that were asked for, in the order of the question."""
+
+    items: list[Document]
+    missing: list[UUID]
+    """Ids of which the organization, or the caller's workspace, has no document."""
 
 
 class Passage(Struct, frozen=True, kw_only=True):
