@@ -35,11 +35,9 @@ Claims = dict[str, Any]
 def new_key(kind: str = "RSA", *, kid: str | None = None) -> Key:
     """Return a fresh key with an id, its own or another one's."""
     named = None if kid is None else {"kid": kid}
-    key: Key
-    if kind == "RSA":
-        key = RSAKey.generate_key(2048, named)
-    else:
-        key = ECKey.generate_key("P-256", named)
+    key: Key = (
+        RSAKey.generate_key(2048, named) if kind == "RSA" else ECKey.generate_key("P-256", named)
+    )
     key.ensure_kid()
     return key
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.app.api_processes import FRESH_SECONDS, ApiProcess, Ask
 from tests.app.callers import Present
+from tests.waiting import until
 
 READERS = 3
 """For each process."""
-DEADLINE = 30.0
 
 
 class Load:
@@ -49,7 +49,7 @@ class Load:
     async def pass_requests(self, count: int) -> None:
         """Wait until so many more were answered."""
         wanted = self.answers.total() + count
-        await until(lambda: _now(self.answers.total() >= wanted))
+        await until(lambda: self.answers.total() >= wanted, 30)
 
     async def _write(self, stop: asyncio.Event) -> None:
         number = 0
@@ -77,15 +77,3 @@ class Load:
             )
             if int(name.removeprefix("name ")) < due:
                 self.stale.append((asked - told, name, due))
-
-
-async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + DEADLINE
-    while not await true():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
-
-
-async def _now(true: bool) -> bool:
-    return true

@@ -132,6 +132,8 @@ def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
                 continue
             responses = operation["responses"]
             kept = {status: body for status, body in responses.items() if status < "400"}
+            # The framework takes the `None` of `Response[None]` for a body, which 204 has not.
+            kept.get("204", {}).pop("content", None)
             operation["responses"] = kept | {"default": {"$ref": "#/components/responses/Problem"}}
     return document
 
