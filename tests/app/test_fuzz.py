@@ -48,7 +48,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = 4
+EXAMPLES = 3
 """Requests of each kind, for each operation and caller."""
 ASKING = {
     "nobody",

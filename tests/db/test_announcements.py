@@ -78,7 +78,23 @@ async def test_more_tags_than_a_notification_holds(database: Database, scope: Te
         while received < tags:
             received |= set((await asyncio.wait_for(heard.get(), 5)).split(" "))
     assert received == tags
-    assert notifications(tags).count("NOTIFY") > 1
+    assert notifications(tags).count("pg_notify") > 1
+
+
+async def test_announcements_are_one_statement_to_the_statistics(
+    database: Database, scope: TenantScope
+) -> None:
+    """However many payloads there were: else they would crowd the others out."""
+    for number in range(3):
+        async with database.unit_of_work(scope) as work:
+            work.invalidate(f"statistics/{number}")
+    async with database.unit_of_work(scope) as work:
+        kept = await work.connection.fetch(
+            "SELECT query FROM pg_stat_statements JOIN pg_database ON pg_database.oid = dbid"
+            " WHERE datname = current_database() AND query ~ 'muniment_cache|pg_notify'"
+            " AND query !~ 'pg_stat_statements'"
+        )
+    assert [row["query"] for row in kept] == ["SELECT pg_notify($1, $2)"]
 
 
 async def test_a_person_sees_only_what_is_theirs(database: Database) -> None:

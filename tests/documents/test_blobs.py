@@ -23,7 +23,7 @@ def org_id() -> OrgId:
 
 
 async def read(blobs: BlobStore, org_id: OrgId, digest: bytes) -> bytes:
-    return b"".join([piece async for piece in blobs.stream(org_id, digest)])
+    return b"".join([piece async for piece in await blobs.stream(org_id, digest)])
 
 
 @pytest.mark.parametrize("data", [b"", b"small", LARGE], ids=["empty", "small", "large"])

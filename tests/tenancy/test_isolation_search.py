@@ -7,12 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from muniment.app import Services, create_app
+from muniment.components import search_index
+from muniment.db import Role
 from muniment.documents.blobs import BlobStore
 from muniment.documents.embedding import Embedder
 from muniment.documents.errors import BlobNotFound
 from muniment.documents.search_index import IndexedPassage
 from muniment.search.retrieval import search
 from muniment.search.schemas import Filters, SearchMode, SearchRequest
+from muniment.settings import Settings
+from muniment.tenancy.keys.create import create_api_key
+from tests.app.conftest import client_of
 from tests.search.library import INDEX, MODEL, by_meaning, by_words, unit
 from tests.tenancy.filled import Both
 
@@ -64,10 +70,38 @@ async def test_the_same_bytes_are_another_blob_for_others(both: Both, tmp_path: 
     blobs = BlobStore.in_folder(tmp_path)
     digest = blobs.put(both.theirs.org_id, b"in confidence")
     with pytest.raises(BlobNotFound):
-        [piece async for piece in blobs.stream(both.ours.org_id, digest)]
+        await blobs.stream(both.ours.org_id, digest)
     with pytest.raises(BlobNotFound):
         async with blobs.as_file(both.ours.org_id, digest):
             pass
+
+
+async def test_a_document_that_names_a_blob_of_others_has_no_content(
+    both: Both, tmp_path: Path
+) -> None:
+    """Through the API: the hash of a blob opens nothing without its organization."""
+    blobs = BlobStore.in_folder(tmp_path / "blobs")
+    digest = blobs.put(both.theirs.org_id, b"in confidence")
+    mine = both.ours.document.document_id
+    async with both.attack() as work:
+        await work.connection.execute(
+            "UPDATE documents SET content_hash = $1, text_hash = $1 WHERE document_id = $2",
+            digest,
+            mine,
+        )
+        key = (await create_api_key(work, "test", Role.VIEWER)).key
+    settings = Settings(data_dir=tmp_path)
+    services = Services(both.database, b"secret", settings, None, search_index(), blobs)  # type: ignore[arg-type]
+    async with client_of(create_app(settings, services)) as client:
+        client.headers["Authorization"] = f"Bearer {key}"
+        for part, document_id in (
+            ("original", mine),
+            ("content", mine),
+            ("original", both.theirs.document.document_id),
+        ):
+            answer = await client.get(f"/v1/documents/{document_id}/{part}")
+            assert answer.status_code == 404, answer.text
+            assert "confidence" not in answer.text
 
 
 async def test_statistics_of_words_do_not_tell_what_others_wrote(both: Both) -> None:

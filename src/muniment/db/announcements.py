@@ -27,9 +27,13 @@ def require_tags(tags: Iterable[str]) -> None:
 def notifications(tags: Collection[str]) -> str:
     """Return the commands that announce tags when their transaction commits.
 
-    The tags hold no quotes, see `require_tags`, so they can stand in the text.
+    The tags hold no quotes, see `require_tags`, so they can stand in the text. The function is
+    called rather than NOTIFY given, because pg_stat_statements would keep an entry for each
+    payload of the command and lose those of other statements.
     """
-    return "".join(f"NOTIFY {CHANNEL}, '{payload}'; " for payload in _payloads(sorted(tags)))
+    return "".join(
+        f"SELECT pg_notify('{CHANNEL}', '{payload}'); " for payload in _payloads(sorted(tags))
+    )
 
 
 def _payloads(tags: Iterable[str]) -> Iterator[str]:

@@ -111,23 +111,28 @@ class BlobStore:
             yield path
             return
         with tempfile.NamedTemporaryFile(prefix="muniment-") as file:
-            async for piece in self.stream(org_id, digest):
+            async for piece in await self.stream(org_id, digest):
                 file.write(piece)
             file.flush()
             yield Path(file.name)
 
     async def stream(self, org_id: OrgId, digest: bytes) -> AsyncIterator[bytes]:
-        """Give the bytes of a blob in pieces.
+        """Open a blob and return its bytes in pieces.
 
         Raises:
-            BlobNotFound: there is no such blob.
+            BlobNotFound: there is no such blob; told before the first piece is asked for, while
+                a response can still say so.
         """
         try:
             found = await obstore.get_async(self._store, _key(org_id, digest))
         except FileNotFoundError as error:
             raise BlobNotFound from error
-        async for piece in found.stream(min_chunk_size=PIECE):
-            yield bytes(piece)
+        return _pieces(found)
+
+
+async def _pieces(found: obstore.GetResult) -> AsyncIterator[bytes]:
+    async for piece in found.stream(min_chunk_size=PIECE):
+        yield bytes(piece)
 
 
 def hash_file(file: IO[bytes]) -> tuple[bytes, int]:

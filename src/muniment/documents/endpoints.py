@@ -190,7 +190,7 @@ async def get_content(
     row = await find_document(uow, document_id)
     if row["text_hash"] is None:
         raise BlobNotFound("This document has no content (yet): look at its status.")
-    return _stream(blobs, uow, row["text_hash"], "text/markdown; charset=utf-8", {})
+    return await _stream(blobs, uow, row["text_hash"], "text/markdown; charset=utf-8", {})
 
 
 @get(
@@ -211,13 +211,13 @@ async def get_original(
         raise BlobNotFound("The bytes of this document could not be read at its source.")
     name = quote(row["external_id"].rpartition("/")[2], safe="")
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
-    return _stream(blobs, uow, row["content_hash"], "application/octet-stream", headers)
+    return await _stream(blobs, uow, row["content_hash"], "application/octet-stream", headers)
 
 
-def _stream(
+async def _stream(
     blobs: BlobStore, uow: UnitOfWork, digest: bytes, media_type: str, headers: dict[str, Any]
 ) -> Stream:
-    pieces = blobs.stream(uow.scope.org_id, digest)
+    pieces = await blobs.stream(uow.scope.org_id, digest)
     return Stream(pieces, media_type=media_type, headers=headers)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -21,7 +22,7 @@ _QUIET = {
     "uvicorn.access": logging.CRITICAL,
     "uvicorn.error": logging.WARNING,
 }
-_API_KEY = re.compile(r"mun_[A-Za-z0-9_-]{8,}")
+_API_KEY = re.compile(r"(mu[no]_)[A-Za-z0-9_-]{8,}")
 
 
 class _OurHandler(logging.StreamHandler[TextIO]):
@@ -93,10 +94,15 @@ def mask_api_keys(
 ) -> MutableMapping[str, Any]:
     """Mask everything in a log line that looks like an API key (a structlog processor)."""
     for name, value in event.items():
-        if isinstance(value, str) and "mun_" in value:
-            event[name] = _API_KEY.sub("mun_***", value)
+        if isinstance(value, str) and ("mun_" in value or "muo_" in value):
+            event[name] = _API_KEY.sub(r"\1***", value)
     return event
 
 
 def _to_json(event: Any, **_options: Any) -> str:
-    return msgspec.json.encode(event, enc_hook=str).decode()
+    try:
+        return msgspec.json.encode(event, enc_hook=str).decode()
+    except UnicodeEncodeError:
+        # Half a character, as in the name of a hostile file: it must not cost the line, or what
+        # writes it. The standard library writes it as an escape.
+        return json.dumps(event, default=str)
