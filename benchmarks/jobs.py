@@ -180,7 +180,8 @@ async def _organization(database: Database) -> TenantScope:
     scope = TenantScope(OrgId(new_id()), None, "benchmark", Role.OWNER)
     async with database.unit_of_work(scope) as uow:
         await uow.connection.execute(
-            "INSERT INTO organizations (org_id, name, tier) VALUES ($1, 'Benchmark', 'enterprise')", scope.org_id
+            "INSERT INTO organizations (org_id, name, tier) VALUES ($1, 'Benchmark', 'enterprise')",
+            scope.org_id,
         )
     return scope
 

@@ -237,7 +237,7 @@ class Settings(BaseSettings):
         default=True, description="Hold organizations and addresses to their number of requests."
     )
     session_idle_hours: float = Field(
-        default=72.0, gt=0, description="Hours without a request after which a sign-in ends."
+        default=72.0, ge=0.25, description="Hours without a request after which a sign-in ends."
     )
     session_absolute_days: float = Field(
         default=30.0, gt=0, description="Days after which a sign-in ends in any case."

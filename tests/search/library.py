@@ -108,15 +108,28 @@ async def add_document(
             for ordinal, (chunk_id, text) in enumerate(zip(chunk_ids, texts, strict=True))
         ],
     )
+    added = Added(document_id, chunk_ids)
     if index:
-        await INDEX.upsert(
-            work,
-            [
-                IndexedPassage(chunk_id, document_id, title, heading_path, text)
-                for chunk_id, text in zip(chunk_ids, texts, strict=True)
-            ],
-        )
-    return Added(document_id, chunk_ids)
+        await index_passages(work, added, texts, title=title, heading_path=heading_path)
+    return added
+
+
+async def index_passages(
+    work: UnitOfWork,
+    added: Added,
+    texts: Sequence[str],
+    *,
+    title: str = "Untitled",
+    heading_path: Sequence[str] = (),
+) -> None:
+    """Make the passages of a document findable by their words."""
+    await INDEX.upsert(
+        work,
+        [
+            IndexedPassage(chunk_id, added.document_id, title, heading_path, text)
+            for chunk_id, text in zip(added.chunk_ids, texts, strict=True)
+        ],
+    )
 
 
 def unit(*components: float) -> Vectors:

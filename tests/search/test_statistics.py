@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from muniment.db import Database, TenantScope, UnitOfWork
-from tests.search.library import INDEX, add_document, new_library
+from tests.search.library import INDEX, Added, add_document, index_passages, new_library
 
 
 async def recorded(work: UnitOfWork) -> Counter[int]:
@@ -56,25 +56,30 @@ async def test_statistics_follow_every_write(database: Database, scope: TenantSc
         assert totals == 20
 
 
-async def test_imports_of_one_organization_do_not_wait_for_each_other(
+async def test_conversions_of_one_organization_do_not_wait_for_each_other(
     database: Database, scope: TenantScope
 ) -> None:
+    """Taking documents in counts them, one transaction at a time; writing their passages not."""
+    texts = ["alpha beta gamma"] * 20
     async with database.unit_of_work(scope) as work:
         library = await new_library(work)
-        await add_document(work, library, ["alpha beta gamma"])
+        documents = [await add_document(work, library, texts, index=False) for _ in range(6)]
 
-    async def write(words: str, mine: asyncio.Event, other: asyncio.Event) -> None:
+    async def write(
+        some: list[Added], words: str, mine: asyncio.Event, other: asyncio.Event
+    ) -> None:
         async with database.unit_of_work(scope) as work:
             await work.connection.execute("SET LOCAL lock_timeout = '5s'")
-            for _ in range(3):
-                await add_document(work, library, [words] * 20)
+            for document in some:
+                await index_passages(work, document, [words] * 20)
             # Neither commits before both have written all of the same words, in another order.
             mine.set()
             await asyncio.wait_for(other.wait(), 20)
 
     first, second = asyncio.Event(), asyncio.Event()
     await asyncio.gather(
-        write("alpha beta gamma", first, second), write("gamma beta alpha", second, first)
+        write(documents[:3], "alpha beta gamma", first, second),
+        write(documents[3:], "gamma beta alpha", second, first),
     )
     async with database.unit_of_work(scope) as work:
         assert await recorded(work) == await counted(work)

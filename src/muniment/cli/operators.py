@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar, cast, get_args
 from uuid import UUID
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from muniment.cache.limits import RateLimiter
 from muniment.cli.runtime import (
@@ -18,6 +18,7 @@ from muniment.cli.runtime import (
     one_sentence_errors,
     open_database,
     print_json,
+    print_whole,
     progress_bars,
     run,
 )
@@ -103,7 +104,7 @@ def list_command(
     if json:
         print_json(found)
     else:
-        console.print(_table(found))
+        print_whole(_table(found))
 
 
 @organizations.command("create")
@@ -223,7 +224,7 @@ def operator_keys_command(json: Json = False) -> None:
         table.add_row(
             key.prefix, key.name, *map(_day, (key.created_at, key.expires_at, key.revoked_at))
         )
-    console.print(table)
+    print_whole(table)
 
 
 def revoke_operator_key_command(
@@ -291,7 +292,7 @@ def _change(
     if json:
         print_json(changed)
     else:
-        console.print(_table([changed]))
+        print_whole(_table([changed]))
 
 
 def _run(work: Callable[[Database, bytes], Awaitable[T]]) -> T:
@@ -323,7 +324,8 @@ def _day(moment: datetime | None) -> str:
 
 
 def _table(found: list[OperatedOrganization]) -> Table:
-    table = Table("Id", "Name", "Tier", "Documents", "Size", "Members", "Last active", "Suspended")
+    names = ("Id", "Name", "Tier", "Documents", "Size", "Members", "Last active", "Suspended")
+    table = Table(*(Column(name, no_wrap=True) for name in names), box=None)
     for each in found:
         table.add_row(
             str(each.id),

@@ -22,6 +22,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 from muniment.db import Database, TenantScope
@@ -52,6 +53,11 @@ def print_json(value: object) -> None:
     """Print a value as one line of JSON."""
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
     sys.stdout.flush()
+
+
+def print_whole(table: Table) -> None:
+    """Print a table with nothing left out; a terminal that is too narrow breaks its lines."""
+    Console(width=max(console.width, 200)).print(table, soft_wrap=True)
 
 
 @contextmanager

@@ -287,7 +287,7 @@ CREATE FUNCTION purge_expired_sessions(idle interval) RETURNS bigint
     WITH gone AS (
         DELETE FROM sessions WHERE (user_id, session_id) IN (
             SELECT user_id, session_id FROM sessions
-            WHERE expires_at < now() OR last_seen_at < now() - idle
+            WHERE expires_at < now() OR last_seen_at < now() - greatest(idle, interval '15 minutes')
             LIMIT 1000
         )
         RETURNING 1
