@@ -19,8 +19,17 @@ import pytest
 from muniment.db import Database, OrgId, Role, TenantScope, WorkspaceId, new_id
 from muniment.db.embedded import embedded_server, running_server
 from muniment.db.installation import Installation, upgrade
+from muniment.db.statements import _observers
 
 TEMPLATE = "muniment_template"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Whoever watches statements stops with the module: the next would count them twice."""
+    yield
+    if nextitem is None or nextitem.path != item.path:
+        assert _observers == [], f"{item.nodeid} still watches statements"
 
 
 @pytest.fixture(scope="session")
