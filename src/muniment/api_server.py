@@ -72,7 +72,14 @@ async def serve_api(
     server = _Server(
         _configuration(create_app(services.settings, services), services.settings), on_ready
     )
-    await server.serve(sockets=[listener])
+    try:
+        await server.serve(sockets=[listener])
+    except asyncio.CancelledError:
+        # uvicorn then leaves without a word to the application, which would go on in the
+        # background with its connections.
+        if server.started:
+            await server.lifespan.shutdown()
+        raise
 
 
 @contextmanager
