@@ -154,9 +154,13 @@ async def admit_member(connection: Connection, handler: BaseRouteHandler) -> Non
 
 
 async def admit_person(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Find out whose session it is."""
+    """Find out whose session it is, and hold the person to a number of requests."""
     admission = _admission(connection)
-    connection.scope["state"][_PERSON] = await admission.person(connection)
+    person = await admission.person(connection)
+    connection.scope["state"][_PERSON] = person
+    if admission.settings.rate_limits:
+        headers = await admission.limits.admit_person(person.user_id)
+        record_of(connection.scope).response_headers += headers
     _require_media_type(connection.headers, handler)
 
 

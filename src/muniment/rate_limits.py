@@ -14,7 +14,7 @@ from uuid import UUID
 from muniment.cache.errors import RateLimited
 from muniment.cache.limits import Rate, RateLimiter, Verdict
 from muniment.cache.limits_address import network_of
-from muniment.db import OrgId
+from muniment.db import OrgId, UserId
 from muniment.settings import Settings
 
 ADDRESS_SECONDS = 900.0
@@ -22,12 +22,16 @@ REQUESTS_PER_ATTEMPT = 10
 """What an address may ask without signing in, for each attempt that it may fail: pages around
 a sign-in, a sign-in that succeeds, and the other people behind the same address."""
 
+PERSON_PER_MINUTE = 120
+"""What a person may ask of their own account, whatever organization they work in."""
+
 Headers = list[tuple[bytes, bytes]]
 
 _MINUTE = 60.0
 _WORDS = {
     "organization": "The organization",
     "key": "This API key",
+    "person": "Your account",
     "address": "This address",
 }
 
@@ -61,6 +65,15 @@ class InboundLimits:
         if api_key_id is not None and key_requests_per_minute is not None:
             claims.append(("key", api_key_id.hex, Rate(key_requests_per_minute, per=_MINUTE)))
         return self._admit(claims, await self._limiter.check_all(subject, claims))
+
+    async def admit_person(self, user_id: UserId) -> Headers:
+        """Count a request of a person on their own account; returns headers as `admit_tenant`.
+
+        Raises:
+            RateLimited: the person has used up their requests.
+        """
+        claims = [("person", user_id.hex, Rate(PERSON_PER_MINUTE, per=_MINUTE))]
+        return self._admit(claims, await self._limiter.check_all(claims[0][1], claims))
 
     async def admit_address(self, address: str | None) -> Headers:
         """Count a request of somebody who is not signed in; returns headers as `admit_tenant`.

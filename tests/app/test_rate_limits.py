@@ -11,8 +11,8 @@ import pytest
 from muniment.cache.errors import RateLimited
 from muniment.cache.limits import RateLimiter, open_limiter
 from muniment.cache.limits_address import network_of
-from muniment.db import Database, OrgId, new_id
-from muniment.rate_limits import InboundLimits
+from muniment.db import Database, OrgId, UserId, new_id
+from muniment.rate_limits import PERSON_PER_MINUTE, InboundLimits
 from muniment.settings import Settings, Tiers
 from tests.app.conftest import application, client_of
 
@@ -99,6 +99,16 @@ async def test_a_key_that_is_refused_takes_nothing_from_its_organization(
             await limits.admit_tenant(org_id, 100, key, 10)
     headers = await limits.admit_tenant(org_id, 100, None, None)
     assert headers[1] == (b"RateLimit", b'"organization";r=89;t=60')
+
+
+async def test_holds_a_person_to_a_number(limits: InboundLimits) -> None:
+    person, other = UserId(new_id()), UserId(new_id())
+    for _ in range(PERSON_PER_MINUTE):
+        await limits.admit_person(person)
+    with pytest.raises(RateLimited, match="Your account"):
+        await limits.admit_person(person)
+    [(_, policy), _left] = await limits.admit_person(other)
+    assert policy == b'"person";q=120;w=60'
 
 
 async def test_holds_a_network_to_its_number(limits: InboundLimits) -> None:
