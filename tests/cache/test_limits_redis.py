@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
@@ -15,6 +15,7 @@ import pytest
 from muniment.cache.limits import Rate, RateLimiter, open_limiter
 from muniment.cache.redis import open_redis
 from tests.redis_server import RedisServer, running_cluster, running_redis
+from tests.waiting import until
 
 MINUTE = Rate(5, per=60)
 PROCESS = """
@@ -40,19 +41,12 @@ def subject() -> str:
 async def limiter(own_redis: RedisServer) -> AsyncIterator[RateLimiter]:
     """A limiter on a server of its own, which has counted once."""
     async with open_limiter(own_redis.url, pause=0.2) as limiter:
-        await eventually(lambda: counts(limiter))
+        await until(lambda: counts(limiter))
         yield limiter
 
 
 async def counts(limiter: RateLimiter) -> bool:
     return (await limiter.check("warm", uuid4().hex, MINUTE)).counted
-
-
-async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
-    deadline = time.monotonic() + 20
-    while not await true():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.005)
 
 
 async def test_processes_share_a_limit(redis_server: RedisServer, subject: str) -> None:
@@ -101,9 +95,9 @@ async def test_slides_with_the_clock_of_the_server(redis_server: RedisServer, su
         async def early() -> bool:
             return await place() < 0.5
 
-        await eventually(late)
+        await until(late)
         assert await burst() == 20
-        await eventually(early)
+        await until(early)
         # A window that began anew would admit 20 again.
         assert await burst() <= 5
 
@@ -140,7 +134,7 @@ async def test_opens_without_redis_and_closes_again(
     assert figures.failures["connection"] >= 1
 
     own_redis.start()
-    await eventually(lambda: counts(limiter))
+    await until(lambda: counts(limiter))
     for _ in range(6):
         verdict = await limiter.check("test", subject, MINUTE)
     assert not verdict.allowed
@@ -162,7 +156,7 @@ async def test_does_not_wait_for_a_frozen_redis(
     assert limiter.statistics().failures == {"timeout": 1}
 
     own_redis.thaw()
-    await eventually(lambda: counts(limiter))
+    await until(lambda: counts(limiter))
     # Late answers to requests that were given up on are not taken for those of others.
     other = uuid4().hex
     verdicts = [await limiter.check("test", other, Rate(50, per=60)) for _ in range(20)]
@@ -211,7 +205,7 @@ async def test_a_request_that_is_given_up_harms_no_other(
 async def test_redis_fails_and_returns_under_load(kind: str, subject: str) -> None:
     with server_of(kind) as (server, url):
         async with open_limiter(url, pause=0.1) as limiter:
-            await eventually(lambda: counts(limiter))
+            await until(lambda: counts(limiter))
             stop = asyncio.Event()
             longest = 0.0
 
@@ -225,9 +219,9 @@ async def test_redis_fails_and_returns_under_load(kind: str, subject: str) -> No
 
             tasks = [asyncio.create_task(load(f"{subject}-{number}")) for number in range(40)]
             server.kill()
-            await eventually(lambda: missed(limiter))
+            await until(lambda: missed(limiter))
             server.start()
-            await eventually(lambda: counts(limiter))
+            await until(lambda: counts(limiter))
             stop.set()
             await asyncio.gather(*tasks)
         assert longest < 2

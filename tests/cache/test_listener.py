@@ -18,9 +18,10 @@ from muniment.cache import open_cache
 from muniment.cache.listener import LEASE_SECONDS
 from muniment.db import Database, TenantScope
 from tests.cache.neighbour import neighbour, rename
-from tests.cache.things import THINGS, Source, Thing, counted, until
+from tests.cache.things import THINGS, Source, Thing, counted
 from tests.conftest import Clone
 from tests.redis_server import RedisServer
+from tests.waiting import until
 
 SOON_SECONDS = 1.0
 """What was missed would stay for minutes; what is on its way on a busy machine comes sooner."""

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from muniment.cache.memo import forget, memoized, request_memo
-from tests.cache.things import Source, Thing, until
+from tests.cache.things import Source, Thing
+from tests.waiting import until
 
 
 async def test_a_request_asks_once() -> None:

@@ -14,13 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from muniment.cache.redis import open_redis
 from muniment.settings import InvalidSetting
 from tests.redis_server import RedisServer, running_redis
-
-
-async def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
+from tests.waiting import until
 
 
 async def eventually(ask: Callable[..., Awaitable[object]], *arguments: str) -> object:

@@ -11,9 +11,10 @@ import pytest
 from muniment.cache import Cache, open_cache
 from muniment.db import Database
 from muniment.db.installation import Installation
-from tests.cache.things import THINGS, Source, Thing, counted, until
+from tests.cache.things import THINGS, Source, Thing, counted
 from tests.conftest import Clone, cloned
 from tests.redis_server import RedisServer
+from tests.waiting import until
 
 TAG = "thing"
 

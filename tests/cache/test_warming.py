@@ -11,8 +11,9 @@ from muniment.cache import EVERYTHING, WarmValue, open_cache
 from muniment.cache.warming import WARM_VALUES
 from muniment.db import Database
 from muniment.db.installation import Installation
-from tests.cache.things import THINGS, Source, Thing, counted, until
+from tests.cache.things import THINGS, Source, Thing, counted
 from tests.conftest import Clone, cloned
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
 import msgspec
@@ -57,11 +56,3 @@ class Source:
 def counted(cache: Cache, name: str = "things") -> NamespaceStatistics:
     """Return what a cache counted for a namespace."""
     return cache.statistics().namespaces.get(name, NamespaceStatistics())
-
-
-async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.002)

@@ -78,6 +78,16 @@ def require_in_workspace(tenant: TenantScope, action: Action, workspace_id: Work
         raise NotAllowed(f"This needs the role {needed}; yours in this workspace is {role}.")
 
 
+def require_within_own(tenant: TenantScope, role: Role) -> None:
+    """Let the caller pass if `role` is not above their own.
+
+    Raises:
+        NotAllowed: it is.
+    """
+    if not tenant.role.covers(role):
+        raise NotAllowed(f"The role {role} is above yours, which is {tenant.role}.")
+
+
 def allowed_actions(tenant: TenantScope) -> list[Action]:
     """Return what the caller may do in its organization."""
     return [

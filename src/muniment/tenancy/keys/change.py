@@ -13,7 +13,7 @@ from muniment.tenancy.audit.record import record
 from muniment.tenancy.keys.create import insert_key, rights_of
 from muniment.tenancy.keys.errors import ApiKeyEnded, ApiKeyNotFound, ApiKeyReplaced
 from muniment.tenancy.keys.schemas import ApiKey, ChangeApiKey, NewApiKey
-from muniment.tenancy.members.membership import require_within_own
+from muniment.tenancy.permissions import require_within_own
 
 statements = load_statements("muniment.tenancy.keys")
 
@@ -26,7 +26,7 @@ async def change_api_key(work: UnitOfWork, api_key_id: UUID, wanted: ChangeApiKe
         NotAllowed: the key's role is above the caller's.
     """
     held = await _hold(work, api_key_id)
-    require_within_own(work, Role(held["role"]))
+    require_within_own(work.scope, Role(held["role"]))
     asked = {"name": wanted.name, "requests_per_minute": wanted.requests_per_minute}
     changes = {
         name: value for name, value in asked.items() if value is not UNSET and value != held[name]
@@ -61,7 +61,7 @@ async def rotate_api_key(work: UnitOfWork, api_key_id: UUID, overlap: timedelta)
         ApiKeyEnded: it was revoked or has expired.
     """
     held = await _hold(work, api_key_id)
-    require_within_own(work, Role(held["role"]))
+    require_within_own(work.scope, Role(held["role"]))
     if held["replaced_by"] is not None:
         raise ApiKeyReplaced(
             "This API key was rotated before; rotate the key that took its place: "

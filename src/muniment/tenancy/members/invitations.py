@@ -15,10 +15,11 @@ from muniment.settings import Settings
 from muniment.tenancy.audit.record import record
 from muniment.tenancy.errors import NotAllowed
 from muniment.tenancy.members.errors import AlreadyMember, InvitationNotFound
-from muniment.tenancy.members.membership import require_within_own, roles_up_to
+from muniment.tenancy.members.membership import roles_up_to
 from muniment.tenancy.members.schemas import Invitation, InvitationPage, SentInvitation
 from muniment.tenancy.people.mail import Mailer
 from muniment.tenancy.people.password_resets import site_of
+from muniment.tenancy.permissions import require_within_own
 from muniment.tenancy.secrets import hash_of, new_secret
 
 statements = load_statements("muniment.tenancy.members")
@@ -81,7 +82,7 @@ async def invite(work: UnitOfWork, email: str, role: Role) -> FreshInvitation:
         NotAllowed: the role, or that of the open invitation, is above the caller's.
         AlreadyMember: somebody of this address is a member.
     """
-    require_within_own(work, role)
+    require_within_own(work.scope, role)
     token = new_secret()
     row = await statements.upsert_invitation(
         work,

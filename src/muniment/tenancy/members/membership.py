@@ -12,6 +12,7 @@ from muniment.tenancy.audit.record import record
 from muniment.tenancy.errors import NotAllowed
 from muniment.tenancy.members.errors import LastOwner, MemberNotFound
 from muniment.tenancy.members.schemas import Member, MemberPage
+from muniment.tenancy.permissions import require_within_own
 
 statements = load_statements("muniment.tenancy.members")
 
@@ -59,7 +60,7 @@ async def change_role(work: UnitOfWork, user_id: UUID, role: Role) -> Member:
         LastOwner: nobody else owns the organization.
     """
     former = await hold_member(work, user_id)
-    require_within_own(work, role)
+    require_within_own(work.scope, role)
     if role is not former:
         try:
             await statements.set_member_role(work, user_id=user_id, role=role.value)
@@ -122,18 +123,8 @@ async def hold_member(work: UnitOfWork, user_id: UUID) -> Role:
     role = roles.get(user_id)
     if role is None:
         raise MemberNotFound
-    require_within_own(work, role)
+    require_within_own(work.scope, role)
     return role
-
-
-def require_within_own(work: UnitOfWork, role: Role) -> None:
-    """Let the caller pass if `role` is not above their own.
-
-    Raises:
-        NotAllowed: it is.
-    """
-    if not work.scope.role.covers(role):
-        raise NotAllowed(f"The role {role} is above yours, which is {work.scope.role}.")
 
 
 def require_grantable(work: UnitOfWork, role: Role, workspace_id: UUID | None) -> None:
@@ -150,7 +141,7 @@ def require_grantable(work: UnitOfWork, role: Role, workspace_id: UUID | None) -
     Raises:
         NotAllowed: it is above the caller's, there or somewhere.
     """
-    require_within_own(work, role)
+    require_within_own(work.scope, role)
     scope = work.scope
     if workspace_id is None:
         narrowest = min(scope.workspace_roles.values(), key=list(Role).index, default=scope.role)

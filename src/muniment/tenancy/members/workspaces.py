@@ -21,10 +21,10 @@ from muniment.tenancy.members.membership import (
     announce,
     find_member,
     hold_member,
-    require_within_own,
     roles_below,
 )
 from muniment.tenancy.members.schemas import Member, Workspace, WorkspacePage
+from muniment.tenancy.permissions import require_within_own
 from muniment.tenancy.quotas.usage import hold_usage
 
 statements = load_statements("muniment.tenancy.members")
@@ -218,7 +218,7 @@ def _require_within_own_there(
     work: UnitOfWork, workspace_id: UUID, user_id: UUID, role: Role
 ) -> None:
     """Keep a caller with a narrower role of their own from granting more than that there."""
-    require_within_own(work, role)
+    require_within_own(work.scope, role)
     own = work.scope.role_in(WorkspaceId(workspace_id))
     if not own.covers(role):
         whose = "your own" if user_id == work.scope.user_id else "a"

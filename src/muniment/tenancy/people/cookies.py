@@ -39,18 +39,29 @@ def session_cookie(token: str, expires_at: datetime, *, secure: bool) -> Cookie:
 
     It is out of reach of scripts and of posts from other sites, and kept until the session ends.
     """
-    return _cookie(token, max(0, round((expires_at - datetime.now(UTC)).total_seconds())), secure)
+    seconds = max(0, round((expires_at - datetime.now(UTC)).total_seconds()))
+    return lax_cookie(_name(secure), token, seconds, secure=secure)
 
 
 def ended_cookie(*, secure: bool) -> Cookie:
     """Return the cookie that makes a browser forget its session."""
-    return _cookie("", 0, secure)
+    return lax_cookie(_name(secure), "", 0, secure=secure)
 
 
-def _cookie(token: str, max_age: int, secure: bool) -> Cookie:
+def lax_cookie(name: str, value: str, max_age: int, *, secure: bool) -> Cookie:
+    """Return a cookie for this host, out of reach of scripts and of posts from other sites.
+
+    Links from other sites carry it along, as an identity provider's way back must.
+
+    Args:
+        name: of the cookie.
+        value: what it carries.
+        max_age: seconds after which the browser forgets it.
+        secure: from `served_securely`.
+    """
     return Cookie(
-        key=_name(secure),
-        value=token,
+        key=name,
+        value=value,
         path="/",
         max_age=max_age,
         secure=secure,

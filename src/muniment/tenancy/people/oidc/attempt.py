@@ -20,6 +20,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from litestar.datastructures import Cookie
 
+from muniment.tenancy.people.cookies import lax_cookie
 from muniment.tenancy.people.oidc.errors import InvalidSignIn
 
 LIFETIME_SECONDS = 600
@@ -96,7 +97,7 @@ class Attempt:
             "exp": int(time.time()) + LIFETIME_SECONDS,
         }
         value = jwt.encode({"alg": _ALGORITHM}, claims, _key(self.secret))
-        return _cookie(value, LIFETIME_SECONDS, secure)
+        return lax_cookie(_name(secure), value, LIFETIME_SECONDS, secure=secure)
 
     def _derived(self, purpose: str) -> str:
         message = f"oidc {purpose}:{self.seed}".encode()
@@ -106,20 +107,7 @@ class Attempt:
 
 def ended_attempt_cookie(*, secure: bool) -> Cookie:
     """Return the cookie that makes a browser forget its attempt."""
-    return _cookie("", 0, secure)
-
-
-def _cookie(value: str, max_age: int, secure: bool) -> Cookie:
-    # `lax`: the provider sends the browser back by a link, with which strict ones do not travel.
-    return Cookie(
-        key=_name(secure),
-        value=value,
-        path="/",
-        max_age=max_age,
-        secure=secure,
-        httponly=True,
-        samesite="lax",
-    )
+    return lax_cookie(_name(secure), "", 0, secure=secure)
 
 
 def _name(secure: bool) -> str:
