@@ -74,16 +74,19 @@ class Clone:
 
     installation: Installation
 
-    def open(self, **changes: object) -> object:
-        """Open its pools; see `Database.open`."""
+    def open(self, *, worker: bool = False, **changes: object) -> object:
+        """Open its pools, as the application or as a worker; see `Database.open`."""
         arguments = {
             "pool_size": 5,
             "operator_pool_size": 2,
             "acquire_timeout": 5.0,
             "statement_timeout": 30.0,
         }
+        target = self.installation
         return Database.open(
-            self.installation.app_dsn, self.installation.operator_dsn, **(arguments | changes)
+            target.worker_dsn if worker else target.app_dsn,
+            target.operator_dsn,
+            **(arguments | changes),
         )
 
 
@@ -97,9 +100,22 @@ def clone(server: Installation) -> Iterator[Clone]:
 @contextmanager
 def cloned(server: Installation) -> Iterator[Clone]:
     """Make a fresh, migrated database and drop it in the end."""
+    with _fresh(server, TEMPLATE) as clone:
+        yield clone
+
+
+@contextmanager
+def empty_database(server: Installation) -> Iterator[Clone]:
+    """Make a database that was never migrated and drop it in the end."""
+    with _fresh(server, "template0") as clone:
+        yield clone
+
+
+@contextmanager
+def _fresh(server: Installation, template: str) -> Iterator[Clone]:
     name = f"test_{uuid4().hex}"
     maintenance = _named(server.owner_dsn, "postgres")
-    _create(maintenance, name, TEMPLATE)
+    _create(maintenance, name, template)
     try:
         yield Clone(_installation(maintenance, name))
     finally:
@@ -111,6 +127,13 @@ def cloned(server: Installation) -> Iterator[Clone]:
 async def database(clone: Clone) -> AsyncIterator[Database]:
     """Pools on a fresh, migrated database."""
     async with clone.open() as database:
+        yield database
+
+
+@pytest.fixture
+async def worker_database(clone: Clone) -> AsyncIterator[Database]:
+    """Pools of a worker on the same database."""
+    async with clone.open(worker=True) as database:
         yield database
 
 
@@ -167,5 +190,10 @@ def _installation(superuser_dsn: str, database: str) -> Installation:
         return urlunsplit(parts._replace(netloc=f"{role}:@{host}"))
 
     return Installation(
-        owner, as_role("muniment_app"), as_role("muniment_operator"), b"test secret", embedded=True
+        owner,
+        as_role("muniment_app"),
+        as_role("muniment_worker"),
+        as_role("muniment_operator"),
+        b"test secret",
+        embedded=True,
     )

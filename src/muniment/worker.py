@@ -8,6 +8,8 @@ import os
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -20,10 +22,20 @@ from muniment.documents.embedding import Embedder
 from muniment.documents.embedding_model import find_model
 from muniment.documents.search_index import SearchIndex
 from muniment.documents.tasks import tasks as document_tasks
-from muniment.jobs import Lane, Task, Worker
+from muniment.jobs import Lane, Task, Worker, queue_state
+from muniment.jobs.retention import Retention
+from muniment.jobs.tracing import TracingObserver
+from muniment.jobs.upkeep import Upkeep
+from muniment.jobs.watchdog import LoopWatchdog
+from muniment.observability.job_watch import JobWatch
 from muniment.observability.logging import configure_logging
 from muniment.observability.metrics import Metrics
-from muniment.observability.statement_watch import StatementWatch
+from muniment.observability.metrics.gathering import joined
+from muniment.observability.monitoring_server import monitoring_server
+from muniment.observability.objectives.process import counted_jobs
+from muniment.observability.process_watch import watched
+from muniment.observability.request_record import StatementLimits
+from muniment.observability.tracing import configure_tracing
 from muniment.settings import Settings
 from muniment.sources.tasks import tasks as source_tasks
 
@@ -47,29 +59,49 @@ def run_worker(settings: Settings, lanes: Sequence[Lane]) -> None:
     configure_logging(settings.log_format, settings.log_level)
     with contextlib.suppress(OSError):
         os.nice(_NICENESS_OF_EMBEDDING if set(lanes) == {Lane.EMBED} else _NICENESS)
-    with ready_installation(settings) as target:
+    with configure_tracing(settings, "worker"), ready_installation(settings) as target:
         uvloop.run(_serve(settings, target, lanes))
 
 
 async def _serve(settings: Settings, target: Installation, lanes: Sequence[Lane]) -> None:
     stop, at_once = _stopped_by_signal()
     timeout = settings.worker_statement_timeout
+    metrics = Metrics("embedding-worker" if set(lanes) == {Lane.EMBED} else "worker")
+    slow = settings.slow_job_statement_ms / 1000
     async with (
-        target.open(settings, statement_timeout=timeout) as database,
-        resources(settings, lanes) as available,
+        target.open(settings, statement_timeout=timeout, worker=True) as database,
+        resources(settings, lanes, metrics) as available,
+        counted_jobs(database, settings.objectives, metrics) as objectives,
+        watched(
+            metrics,
+            settings,
+            database,
+            slow_seconds=slow,
+            read_queue=partial(queue_state, database),
+        ),
+        joined(metrics, settings.data_dir) as exposition,
+        monitoring_server(settings.worker_host, settings.worker_port, exposition, database),
     ):
-        worker = Worker(database, TASKS, available, _concurrency(settings, lanes))
-        slow = settings.slow_statement_ms / 100  # ten times what a request may take, in seconds
-        watch = StatementWatch(Metrics("worker"), database.pool, slow_seconds=slow)
-        with watch.watching():
+        limits = StatementLimits(settings.statements_per_job, settings.same_statement_per_job)
+        worker = Worker(
+            database,
+            TASKS,
+            available,
+            _concurrency(settings, lanes),
+            observers=[TracingObserver(), JobWatch(metrics, limits), objectives],
+            upkeep=_upkeep(settings),
+        )
+        metrics.jobs.watch(worker.load)
+        with LoopWatchdog().watching():
             await worker.run(stop, at_once=at_once)
 
 
 @asynccontextmanager
 async def resources(
-    settings: Settings, lanes: Sequence[Lane]
+    settings: Settings, lanes: Sequence[Lane], metrics: Metrics | None = None
 ) -> AsyncIterator[Mapping[type[Any], Any]]:
-    """Open what the job handlers of some lanes ask for by type."""
+    """Open what the job handlers of some lanes ask for by type, measured by `metrics`."""
+    metrics = metrics or Metrics("worker")
     async with AsyncExitStack() as stack:
         available: dict[type[Any], Any] = {
             Settings: settings,
@@ -77,15 +109,15 @@ async def resources(
             SearchIndex: search_index(),
         }
         if Lane.EMBED in lanes:
-            available[Embedder] = stack.enter_context(
-                await asyncio.to_thread(load_embedder, settings)
-            )
+            embedder = await asyncio.to_thread(load_embedder, settings)
+            available[Embedder] = stack.enter_context(embedder)
+            stack.enter_context(embedder.observed_by(metrics.embedding))
         if Lane.CONVERT in lanes:
-            available[Converter] = await stack.enter_async_context(_converter(settings))
+            available[Converter] = await stack.enter_async_context(_converter(settings, metrics))
         yield available
 
 
-def _converter(settings: Settings) -> Converter:
+def _converter(settings: Settings, metrics: Metrics) -> Converter:
     return Converter(
         find_model(settings.embed_model).tokenizer,
         processes=settings.convert_processes,
@@ -97,6 +129,7 @@ def _converter(settings: Settings) -> Converter:
             ocr=settings.ocr,
             ocr_seconds=settings.convert_timeout * 2 / 3,
         ),
+        observers=[metrics.conversions],
     )
 
 
@@ -105,8 +138,18 @@ def _concurrency(settings: Settings, lanes: Sequence[Lane]) -> dict[Lane, int]:
         Lane.FAST: settings.fast_concurrency,
         Lane.CONVERT: settings.convert_concurrency,
         Lane.EMBED: settings.embed_concurrency,
+        Lane.RECONCILE: settings.reconcile_concurrency,
     }
     return {lane: configured[lane] for lane in lanes}
+
+
+def _upkeep(settings: Settings) -> list[Upkeep]:
+    retention = Retention(
+        succeeded=timedelta(days=settings.jobs_keep_days),
+        failed=timedelta(days=settings.failed_jobs_keep_days),
+        most=settings.jobs_keep_most,
+    )
+    return [Upkeep("jobs.retention", timedelta(minutes=10), retention.purge)]
 
 
 def _stopped_by_signal() -> tuple[asyncio.Event, asyncio.Event]:

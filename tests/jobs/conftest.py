@@ -15,7 +15,7 @@ from muniment.db import Database, TenantScope
 from muniment.jobs import Lane, Worker
 from tests.jobs.kinds import ALL, Journal
 
-LANES = {Lane.FAST: 8, Lane.CONVERT: 2, Lane.EMBED: 1}
+LANES = {Lane.FAST: 8, Lane.CONVERT: 2, Lane.EMBED: 1, Lane.RECONCILE: 1}
 RunWorker = Callable[..., AbstractAsyncContextManager[Worker]]
 
 
@@ -25,12 +25,12 @@ def journal() -> Journal:
 
 
 @pytest.fixture
-def run_worker(database: Database, journal: Journal) -> RunWorker:
+def run_worker(worker_database: Database, journal: Journal) -> RunWorker:
     @asynccontextmanager
     async def run(**options: Any) -> AsyncIterator[Worker]:
         at_once = options.pop("at_once", None)
         worker = Worker(
-            database,
+            worker_database,
             options.pop("tasks", ALL),
             {Journal: journal},
             options.pop("lanes", LANES),
@@ -85,5 +85,5 @@ def jobs(database: Database, scope: TenantScope) -> Jobs:
 
 
 async def queue_length(database: Database) -> int:
-    async with database.system() as uow:
-        return int(await uow.connection.fetchval("SELECT count(*) FROM queue.pgqueuer"))
+    async with database.operator() as uow:
+        return int(await uow.connection.fetchval("SELECT count(*) FROM queue.entries"))

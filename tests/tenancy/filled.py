@@ -48,9 +48,12 @@ ORDER BY name
 SHARED = {
     "alembic_version": "the schema's revision",
     "embedding_models": "names of models, the same for all",
+    "objective_counts": "how long requests and jobs took, of the whole installation",
+    "objective_writers": "numbers of processes and of what they wrote last",
     "operator_keys": "closed to the application altogether",
-    "queue.pgqueuer": "ids of organizations and jobs only: a worker serves all of them",
-    "queue.pgqueuer_log": "a trigger keeps it empty",
+    "queue.paused_lanes": "names of lanes, which all organizations share",
+    "queue.upkeep": "when the installation was last tidied",
+    "queue.watched": "random ids of jobs that somebody listens to",
 }
 """Tables that belong to no organization and no person, and why that gives nothing away."""
 PERSONAL = {"users", "identities", "sessions", "password_resets"}
@@ -234,6 +237,14 @@ async def _people(
 
 async def _library(work: UnitOfWork, name: str, filled: Filled) -> None:
     library = await new_library(work, f"workspace of {name}")
+    await work.connection.execute(
+        "INSERT INTO job_schedules"
+        " (org_id, schedule_id, name, kind, payload, cron, timezone, next_at)"
+        " VALUES ($1, $2, $3, 'tests.isolation', '{}', '0 3 * * *', 'UTC', now())",
+        work.scope.org_id,
+        new_id(),
+        f"schedule of {name}",
+    )
     await work.connection.execute(
         "INSERT INTO sync_runs (org_id, run_id, source_id) VALUES ($1, $2, $3)",
         work.scope.org_id,

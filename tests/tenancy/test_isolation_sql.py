@@ -7,7 +7,6 @@ set for its transaction; everything else that might lead past it is tried here.
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -48,12 +47,11 @@ OF_THE_TRANSACTION = {
 SILENT = {"touch_api_keys", "touch_sessions", "purge_expired_sessions"}
 """They write times of use or remove what has expired, and return nothing but a number."""
 OF_THE_WORKER = {
-    "start_jobs", "put_back_claims", "finish_jobs", "requeue_jobs", "record_progress",
-    "take_over_jobs",
+    "cancel_requeued_jobs", "claim_jobs", "due_schedules", "finish_jobs", "lane_outlook",
+    "promote_due_jobs", "purge_jobs", "put_back_claims", "record_progress", "requeue_jobs",
+    "take_over_jobs", "unblock_jobs",
 }  # fmt: skip
-"""A worker serves every organization and connects as the application does: these act on the
-jobs whose ids they are given. No endpoint calls one; `jobs.claim` and its neighbours do, which
-import-linter closes to other rooms."""
+"""A worker serves every organization; only its role may run these."""
 ALL_ALIKE = {"embedding_model"}
 """About names of models, which all organizations share."""
 
@@ -61,7 +59,7 @@ ALL_ALIKE = {"embedding_model"}
 async def test_functions_that_look_past_policies_are_known(both: Both) -> None:
     async with both.database.operator() as work:
         found = [row["name"] for row in await work.connection.fetch(DEFINERS)]
-    known = [*KNOWN_SECRET, *KNOWN_NAME, *OF_THE_TRANSACTION, *SILENT, *OF_THE_WORKER, *ALL_ALIKE]
+    known = [*KNOWN_SECRET, *KNOWN_NAME, *OF_THE_TRANSACTION, *SILENT, *ALL_ALIKE]
     assert sorted(found) == sorted(known)
 
 
@@ -108,20 +106,16 @@ async def test_silent_functions_say_nothing(both: Both) -> None:
     assert said == [None, None, 0]
 
 
-async def test_the_queue_holds_nothing_but_ids(both: Both) -> None:
-    """It is open to the application, since a worker serves all organizations."""
+async def test_functions_of_the_worker_are_closed_to_the_application(both: Both) -> None:
     async with both.database.operator() as work:
-        entries = await work.connection.fetch(
-            "SELECT convert_from(payload, 'UTF8') AS payload, headers, dedupe_key"
-            " FROM queue.pgqueuer"
+        rows = await work.connection.fetch(
+            "SELECT proname, has_function_privilege('muniment_app', oid, 'EXECUTE') AS app,"
+            " has_function_privilege('muniment_worker', oid, 'EXECUTE') AS worker"
+            " FROM pg_proc WHERE proname = ANY ($1)",
+            list(OF_THE_WORKER),
         )
-    assert len(entries) >= 4
-    identifier = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-    for payload, headers, dedupe_key in entries:
-        assert re.fullmatch(f'{{"org_id":"{identifier}","job_id":"{identifier}"}}', payload), (
-            payload
-        )
-        assert (headers, dedupe_key) == (None, None)
+    assert {row["proname"] for row in rows} == OF_THE_WORKER
+    assert {(row["app"], row["worker"]) for row in rows} == {(False, True)}
 
 
 FORBIDDEN = [
@@ -179,7 +173,9 @@ async def test_copy_gives_own_rows_and_takes_none(both: Both) -> None:
         for table in both.tables:
             written = io.BytesIO()
             columns = [table.owner]
-            await work.connection.copy_from_table(table.name, columns=columns, output=written)
+            schema, _, name = table.name.rpartition(".")
+            there: dict[str, Any] = {"schema_name": schema or None, "columns": columns}
+            await work.connection.copy_from_table(name, output=written, **there)
             owners = set(written.getvalue().decode().split())
             assert owners == {str(both.ours.owned(table))}, table.name
             with pytest.raises(
@@ -187,9 +183,7 @@ async def test_copy_gives_own_rows_and_takes_none(both: Both) -> None:
                 match=r"row-level security|permission denied",
             ):
                 async with undone(work.connection):
-                    await work.connection.copy_to_table(
-                        table.name, columns=columns, source=io.BytesIO(b"")
-                    )
+                    await work.connection.copy_to_table(name, source=io.BytesIO(b""), **there)
 
 
 async def test_a_condition_with_side_effects_sees_own_rows_only(both: Both) -> None:

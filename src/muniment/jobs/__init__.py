@@ -8,6 +8,7 @@ from muniment.jobs.enqueue import JobId, enqueue, enqueue_many
 from muniment.jobs.errors import JobNotFound, PermanentFailure
 from muniment.jobs.presence import live_workers
 from muniment.jobs.progress import ProgressOfChildren, progress_of
+from muniment.jobs.queue_state import QueueState, queue_state
 from muniment.jobs.running_job import RunningJob
 from muniment.jobs.task import Backoff, Lane, Task, task
 from muniment.jobs.worker import Worker
@@ -19,6 +20,7 @@ __all__ = [
     "Lane",
     "PermanentFailure",
     "ProgressOfChildren",
+    "QueueState",
     "RunningJob",
     "Task",
     "Worker",
@@ -26,5 +28,6 @@ __all__ = [
     "enqueue_many",
     "live_workers",
     "progress_of",
+    "queue_state",
     "task",
 ]

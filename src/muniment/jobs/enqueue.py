@@ -10,9 +10,8 @@ from uuid import UUID
 import msgspec
 
 from muniment.db import UnitOfWork, load_statements, new_id
-from muniment.db.statements import observed
-from muniment.jobs.queue_tables import ENQUEUE, QueueEntry, encode_entry, enqueue_arguments
 from muniment.jobs.task import Payload, Task
+from muniment.jobs.tracing import current_traceparent
 
 JobId = NewType("JobId", UUID)
 
@@ -28,12 +27,16 @@ async def enqueue(
     priority: int = 0,
     run_after: timedelta = timedelta(0),
     parent_id: UUID | None = None,
+    group_id: UUID | None = None,
 ) -> JobId:
     """Enqueue one job; it becomes visible to workers when the transaction commits.
 
     With a `dedupe_key`, a job of the same kind, organization and key that nobody has started
     yet stands for this one too: its id is returned, and it will start only after this
-    transaction has committed. Of several jobs the highest `priority` starts first;
+    transaction has committed. Nor will it start while an equal one is under way.
+
+    Organizations take turns in a lane. Of an organization's jobs the highest `priority` starts
+    first, and of equal ones groups take turns; `group_id` names the source that a job is about.
     `run_after` delays the start.
     """
     job_ids = await enqueue_many(
@@ -44,6 +47,7 @@ async def enqueue(
         priority=priority,
         run_after=run_after,
         parent_id=parent_id,
+        group_id=group_id,
     )
     return job_ids[0]
 
@@ -57,8 +61,9 @@ async def enqueue_many(
     priority: int = 0,
     run_after: timedelta = timedelta(0),
     parent_id: UUID | None = None,
+    group_id: UUID | None = None,
 ) -> list[JobId]:
-    """Enqueue a job for each payload in two statements; return their ids in the same order.
+    """Enqueue a job for each payload in one statement; return their ids in the same order.
 
     See `enqueue`. Payloads of this call that share a dedupe key become one job, with the
     first of these payloads.
@@ -80,31 +85,17 @@ async def enqueue_many(
         org_id=uow.scope.org_id,
         workspace_id=uow.scope.workspace_id,
         parent_id=parent_id,
+        group_id=group_id,
         kind=task.kind,
         lane=task.lane.value,
         priority=priority,
         max_attempts=task.max_attempts,
         deadline=task.deadline,
         run_after=run_after,
+        trace=current_traceparent(),
         job_ids=list(fresh.values()),
         payloads=[msgspec.to_builtins(payloads[index]) for index in kept],
         dedupe_keys=[keys[index] for index in kept],
     )
     stored = {row["dedupe_key"]: row["job_id"] for row in rows if row["dedupe_key"] is not None}
-    written = {row["job_id"] for row in rows}
-    added = [job_id for job_id in fresh.values() if job_id in written]
-    await _queue(uow, task, priority, run_after, added)
     return [JobId(fresh[index] if key is None else stored[key]) for index, key in enumerate(keys)]
-
-
-async def _queue(
-    uow: UnitOfWork, task: Task[Payload], priority: int, run_after: timedelta, job_ids: list[UUID]
-) -> None:
-    if not job_ids:
-        return
-    org_id = uow.scope.org_id
-    entries = [encode_entry(QueueEntry(org_id, job_id)) for job_id in job_ids]
-    with observed("jobs.enqueue"):
-        await uow.connection.execute(
-            ENQUEUE, *enqueue_arguments(task.lane, priority, run_after, entries)
-        )

@@ -20,7 +20,7 @@ _SHORTEST_POLL = 1.0
 _LONGEST_POLL = 30.0
 _NEXT_LOOK = 0.1
 _AHEAD_SECONDS = 0.05
-_MOST_AHEAD = 200
+_MOST_AHEAD = 1000
 _PATIENCE = 0.5
 
 
@@ -59,10 +59,24 @@ class LaneRunner:
         self._wake = asyncio.Event()
         self._stopping = False
 
+    @property
+    def running(self) -> int:
+        """How many jobs run."""
+        return self._running
+
+    @property
+    def slots(self) -> int:
+        """How many may run at a time."""
+        return self._concurrency
+
     def announce(self) -> None:
         """Tell that there may be work in the queue."""
         self._may_have_work = True
         self._poll = _SHORTEST_POLL
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Tell that what kept the lane from claiming may be over."""
         self._wake.set()
 
     def ended(self, seconds: float) -> None:
@@ -112,7 +126,7 @@ class LaneRunner:
             self._ready_since = monotonic()
             self._ready.extend(claimed.claims)
             self._fill()
-        if not claimed.exhausted:
+        if claimed.more:
             self._may_have_work = True
             return True
         self._look_at = monotonic() + self._pause(claimed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -42,7 +43,7 @@ class Finished:
     """The job has ended."""
 
     claim: Claim
-    status: Literal["succeeded", "failed"]
+    status: Literal["succeeded", "failed", "cancelled"]
     progress: Progress
     error: dict[str, str] | None = None
 
@@ -70,6 +71,7 @@ def failed_attempt(
     claim: Claim, failure: BaseException, backoff: Backoff, progress: Progress
 ) -> Outcome:
     """Decide what becomes of a job whose attempt failed: tried again, or failed for good."""
+    failure = _sole(failure)
     error = _describe(failure)
     last = isinstance(failure, PermanentFailure) or claim.attempt >= claim.max_attempts
     _log.warning(
@@ -87,11 +89,20 @@ def failed_attempt(
     return Requeued(claim, error, backoff.delay(claim.attempt))
 
 
+def _sole(failure: BaseException) -> BaseException:
+    """Return what a task group was ended by, if that is one failure and not several."""
+    while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
+        failure = failure.exceptions[0]
+    return failure
+
+
 def _describe(failure: BaseException) -> dict[str, str]:
     if isinstance(failure, MunimentError):
         code, detail = failure.code, failure.detail
     else:
-        code, detail = "unexpected_error", f"{type(failure).__name__}: {failure}"
+        # What Postgres adds to its message, such as DETAIL, quotes rows.
+        message = failure.message if isinstance(failure, asyncpg.PostgresError) else failure
+        code, detail = "unexpected_error", f"{type(failure).__name__}: {message}"
     return {"code": code, "detail": storable(detail)[:_DETAIL_LENGTH]}
 
 
@@ -107,9 +118,13 @@ class Ledger:
     an outcome that comes alone is written at once.
     """
 
-    def __init__(self, database: Database, worker_id: UUID) -> None:
+    def __init__(
+        self, database: Database, worker_id: UUID, *, on_written: Callable[[], None]
+    ) -> None:
+        """Call `on_written` after each batch: there may be room again."""
         self._database = database
         self._worker_id = worker_id
+        self._on_written = on_written
         self._pending: deque[Outcome] = deque()
         self._writing = 0
         self._work = asyncio.Event()
@@ -146,11 +161,15 @@ class Ledger:
                 pause = min(pause * 2, 5.0)
                 continue
             pause = 0.1
+            self._on_written()
             if not self._pending:
                 self._work.clear()
                 self._settled.set()
 
     async def _write(self, batch: list[Outcome]) -> None:
+        # In one order everywhere, so that whoever changes several jobs at once waits for us, or we
+        # for them, and never both.
+        batch = sorted(batch, key=lambda outcome: outcome.claim.job_id)
         finished = [outcome for outcome in batch if isinstance(outcome, Finished)]
         requeued = [outcome for outcome in batch if isinstance(outcome, Requeued)]
         written: set[UUID] = set()
@@ -167,7 +186,6 @@ class Ledger:
         rows = await _statements.finish_jobs(
             uow,
             worker_id=self._worker_id,
-            queue_ids=[each.claim.queue_id for each in finished],
             org_ids=[each.claim.org_id for each in finished],
             job_ids=[each.claim.job_id for each in finished],
             statuses=[each.status for each in finished],
@@ -175,6 +193,7 @@ class Ledger:
             done=[each.progress.done for each in finished],
             totals=[each.progress.total for each in finished],
             units=[each.progress.unit for each in finished],
+            rates=[each.progress.rate for each in finished],
         )
         return [row["job_id"] for row in rows]
 
@@ -182,7 +201,6 @@ class Ledger:
         rows = await _statements.requeue_jobs(
             uow,
             worker_id=self._worker_id,
-            queue_ids=[each.claim.queue_id for each in requeued],
             org_ids=[each.claim.org_id for each in requeued],
             job_ids=[each.claim.job_id for each in requeued],
             errors=[each.error for each in requeued],

@@ -9,7 +9,7 @@ given here must lead to Postgres itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,15 +18,14 @@ import asyncpg
 import structlog
 
 from muniment.db import Database, load_statements
+from muniment.jobs.channels import CONTROL, WORK
 from muniment.jobs.outcome import DATABASE_TROUBLE
-from muniment.jobs.queue_tables import CHANNEL
 
 _log = structlog.get_logger(__name__)
 _statements = load_statements("muniment.jobs")
 
 _PING_SECONDS = 15.0
 _SESSION = {
-    "application_name": "muniment worker",
     "idle_session_timeout": "0",
     # The server finds out within seconds that the worker's machine is gone, not after hours.
     "tcp_keepalives_idle": "5",
@@ -48,17 +47,23 @@ class Presence:
         dsn: str,
         worker_id: UUID,
         *,
+        lanes: Iterable[str],
         on_work: Callable[[str], None],
+        on_cancel: Callable[[UUID], None],
         on_connected: Callable[[], None],
     ) -> None:
-        """Call `on_work` with each lane that gets work, and `on_connected` on each connection.
+        """Call `on_work` with each lane that gets work, `on_cancel` with each job to be cancelled.
 
-        After the latter, work may have been announced while nobody listened.
+        `on_connected` is called on each connection: more may have been announced while nobody
+        listened. The lanes that the worker serves are told to whoever asks the server who is
+        connected.
         """
         self._dsn = dsn
         self._worker_id = worker_id
         self._on_work = on_work
+        self._on_cancel = on_cancel
         self._on_connected = on_connected
+        self._session = _SESSION | {"application_name": " ".join(["muniment worker", *lanes])}
         self.held = asyncio.Event()
         """Set while the sign of life is held. Without it nothing may be claimed."""
 
@@ -68,7 +73,7 @@ class Presence:
         while True:
             try:
                 connection = await asyncpg.connect(
-                    self._dsn, server_settings=_SESSION, timeout=10, command_timeout=10
+                    self._dsn, server_settings=self._session, timeout=10, command_timeout=10
                 )
             except (*DATABASE_TROUBLE, TimeoutError) as error:
                 _log.warning("worker cannot reach the database", error=str(error))
@@ -88,7 +93,8 @@ class Presence:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
         await self._take_lock(connection)
-        await connection.add_listener(CHANNEL, lambda *notice: self._on_work(str(notice[3])))
+        await connection.add_listener(WORK, lambda *notice: self._on_work(str(notice[3])))
+        await connection.add_listener(CONTROL, lambda *notice: self._on_cancel(UUID(notice[3])))
         self.held.set()
         self._on_connected()
         while not lost.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 import msgspec
@@ -16,6 +17,7 @@ _log = structlog.get_logger(__name__)
 _statements = load_statements("muniment.jobs")
 
 _INTERVAL_SECONDS = 0.5
+_LATELY = timedelta(minutes=1)
 
 
 class ProgressWriter:
@@ -56,6 +58,7 @@ class ProgressWriter:
                 done=[job.reported.done for job in jobs],
                 totals=[job.reported.total for job in jobs],
                 units=[job.reported.unit for job in jobs],
+                rates=[job.reported.rate for job in jobs],
             )
 
 
@@ -69,9 +72,13 @@ class ProgressOfChildren(msgspec.Struct, frozen=True):
     cancelled: int
     done: int
     total: int
+    rate: float
+    """Children that ended per second, lately."""
 
 
 async def progress_of(uow: UnitOfWork, parent_id: UUID) -> ProgressOfChildren:
     """Roll up the children of a job in one statement."""
-    row = await _statements.progress_of(uow, parent_id=parent_id)
+    row = await _statements.progress_of(
+        uow, parent_id=parent_id, workspace_id=uow.scope.workspace_id, lately=_LATELY
+    )
     return ProgressOfChildren(**row)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from math import exp
+from time import monotonic
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -12,12 +14,16 @@ import msgspec
 from muniment.db import Database, TenantScope, UnitOfWork, load_statements
 from muniment.jobs.claim import Claim
 from muniment.jobs.enqueue import JobId
-from muniment.jobs.errors import JobLost
+from muniment.jobs.errors import JobCancelled, JobLost
 
 _statements = load_statements("muniment.jobs")
 _LARGEST = 2**63 - 1
 
 Resource = TypeVar("Resource")
+
+
+_MEMORY_SECONDS = 15.0
+"""How far back the rate of progress looks: what is older weighs little (exponentially)."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -26,6 +32,30 @@ class Progress(msgspec.Struct, frozen=True):
     done: int = 0
     total: int | None = None
     unit: str | None = None
+    rate: float | None = None
+    """Units per second, lately."""
+
+
+class _Pace:
+    """The rate at which a figure grows, as an exponentially weighted moving average."""
+
+    def __init__(self) -> None:
+        self._at = monotonic()
+        self._done = 0
+        self._rate: float | None = None
+
+    def at(self, done: int) -> float | None:
+        """Return the rate per second now that so much is done."""
+        now = monotonic()
+        seconds = now - self._at
+        # Reports in quick succession would be noise; a fall is another figure that begins.
+        if seconds >= 0.05 or done < self._done:
+            recent = max(0, done - self._done) / max(seconds, 0.001)
+            weight = 1 - exp(-seconds / _MEMORY_SECONDS)
+            before = recent if self._rate is None else self._rate
+            self._rate = before + weight * (recent - before)
+            self._at, self._done = now, done
+        return self._rate
 
 
 class RunningJob:
@@ -45,14 +75,18 @@ class RunningJob:
         self.kind = claim.kind
         self.attempt = claim.attempt
         """1 for the first."""
+        self.group_id = claim.group_id
+        """The source that the job is about, if any; what it enqueues belongs there too."""
         self.scope = scope
         """The job's organization; mints nothing, it is the scope of `unit_of_work`."""
         self.reported = Progress()
         """What `progress` was told last."""
         self.cancelled = False
-        """True once the job is to stop: its deadline has passed, it was taken over, or the
-        worker shuts down. Code in threads and processes looks here; awaiting code is
-        cancelled."""
+        """True once the job is to stop: somebody cancelled it, its deadline has passed, it was
+        taken over, or the worker shuts down. Code in threads and processes looks here;
+        awaiting code is cancelled."""
+        self._started_at = claim.started_at
+        self._pace = _Pace()
         self._worker_id = worker_id
         self._database = database
         self._resources = resources
@@ -67,18 +101,21 @@ class RunningJob:
 
         Raises:
             JobLost: the job was given to another worker; the transaction is rolled back.
+            JobCancelled: somebody cancelled the job; the same.
         """
         async with self._database.unit_of_work(self.scope) as uow:
             yield uow
-            held = await _statements.hold_job(
+            cancelled = await _statements.hold_job(
                 uow,
                 org_id=self.scope.org_id,
                 job_id=self.job_id,
                 worker_id=self._worker_id,
-                attempt=self.attempt,
+                started_at=self._started_at,
             )
-            if held is None:
+            if cancelled is None:
                 raise JobLost
+            if cancelled:
+                raise JobCancelled
 
     def resource(self, kind: type[Resource]) -> Resource:
         """Return the object of this type that the worker was given.
@@ -100,5 +137,5 @@ class RunningJob:
         """
         if not 0 <= done <= _LARGEST or not (total is None or 0 <= total <= _LARGEST):
             raise ValueError(f"progress of {done} of {total} is out of range")
-        self.reported = Progress(done, total, unit)
+        self.reported = Progress(done, total, unit, self._pace.at(done))
         self._on_progress(self)

@@ -69,10 +69,16 @@ class TakeOver:
         """Look at once whether our jobs are still ours: the connection was away for a while."""
         self._beat_now.set()
 
-    async def beat(self, ours: Callable[[], set[int]], lost: Callable[[set[int]], None]) -> None:
-        """Renew our jobs' heartbeat until cancelled, and tell `lost` which are no longer ours.
+    async def beat(
+        self,
+        ours: Callable[[], set[UUID]],
+        lost: Callable[[set[UUID]], None],
+        cancel: Callable[[UUID], None],
+    ) -> None:
+        """Renew our jobs' heartbeat until cancelled.
 
-        `ours` returns the queue ids of the jobs that run here.
+        Tells `lost` which are no longer ours, and `cancel` which somebody wants to end, in case
+        its notice did not reach us. `ours` returns the ids of the jobs that run here.
         """
         while True:
             await self._presence.held.wait()
@@ -86,7 +92,10 @@ class TakeOver:
             except DATABASE_TROUBLE as error:
                 _log.warning("heartbeat failed", error=str(error))
             else:
-                if gone := believed - {row["id"] for row in rows}:
+                if gone := believed - {row["job_id"] for row in rows}:
                     lost(gone)
+                for row in rows:
+                    if row["cancel_requested"]:
+                        cancel(row["job_id"])
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._beat_now.wait(), _BEAT_SECONDS)

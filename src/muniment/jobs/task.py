@@ -24,6 +24,7 @@ class Lane(StrEnum):
     FAST = "fast"
     CONVERT = "convert"
     EMBED = "embed"
+    RECONCILE = "reconcile"
 
 
 @dataclass(frozen=True, slots=True)
