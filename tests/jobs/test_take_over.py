@@ -16,7 +16,7 @@ import pytest
 
 from muniment.db import Database, TenantScope, load_statements, new_id, observe_statements
 from muniment.jobs import Lane, enqueue, enqueue_many
-from muniment.jobs.claim import claim_jobs
+from muniment.jobs.claim import Claimer
 from muniment.jobs.errors import JobLost
 from muniment.jobs.outcome import DATABASE_TROUBLE
 from muniment.jobs.presence import Presence
@@ -30,13 +30,19 @@ ROOT = Path(__file__).parents[2]
 statements = load_statements("muniment.jobs")
 
 
+@pytest.fixture
+def database(worker_database: Database) -> Database:
+    """What workers do is done as a worker here."""
+    return worker_database
+
+
 @asynccontextmanager
 async def worker_process(clone: Any) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tests.jobs.worker_process",
-        clone.installation.app_dsn,
+        clone.installation.worker_dsn,
         clone.installation.operator_dsn,
         cwd=ROOT,
         env={"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
@@ -92,7 +98,7 @@ async def test_a_job_that_kills_its_workers_fails_in_the_end(
     async with database.unit_of_work(scope) as uow:
         job_id = await enqueue(uow, deadly, Note())
     for attempt in (1, 2):
-        claimed = await claim_jobs(database, new_id(), Lane.FAST, 1)
+        claimed = await Claimer(database, new_id()).claim(Lane.FAST, 1)
         assert [claim.attempt for claim in claimed.claims] == [attempt]
         # The worker that claimed it was never alive. One that does not serve the lane acts.
         async with run_worker(tasks=[], lanes={Lane.EMBED: 1}):
@@ -117,7 +123,7 @@ async def test_a_starved_worker_keeps_its_jobs(
     async with presence_of(database, starved) as presence:
         async with database.unit_of_work(scope) as uow:
             job_id = await enqueue(uow, write, Note())
-        await claim_jobs(database, starved, Lane.FAST, 1)
+        await Claimer(database, starved).claim(Lane.FAST, 1)
         looks: list[str] = []
         with observe_statements(lambda name, _seconds, _error: looks.append(name)):
             async with run_worker():
@@ -186,8 +192,9 @@ async def test_who_is_about_to_commit_is_not_robbed(
     job_id, job = await claim_one(database, scope, affect, Effect("in time"))
     async with database.unit_of_work(scope) as uow:
         await uow.connection.execute("INSERT INTO effects VALUES ('in time', 1, 1)")
-        held = {"worker_id": job._worker_id, "attempt": 1}
-        assert await statements.hold_job(uow, org_id=scope.org_id, job_id=job_id, **held)
+        held = {"worker_id": job._worker_id, "started_at": job._started_at}
+        to_cancel = await statements.hold_job(uow, org_id=scope.org_id, job_id=job_id, **held)
+        assert to_cancel is False
         taking = asyncio.create_task(take_over(database, job))
         async with database.system() as system, asyncio.timeout(10):
             while not await system.connection.fetchval(BLOCKED):  # noqa: ASYNC110
@@ -212,7 +219,7 @@ async def claim_one(
     async with database.unit_of_work(scope) as uow:
         job_id = await enqueue(uow, kind, payload)
     worker_id = new_id()
-    claimed = await claim_jobs(database, worker_id, kind.lane, 1)
+    claimed = await Claimer(database, worker_id).claim(kind.lane, 1)
     job = RunningJob(
         claimed.claims[0],
         scope,
@@ -226,7 +233,14 @@ async def claim_one(
 
 @asynccontextmanager
 async def presence_of(database: Database, worker_id: Any) -> AsyncIterator[asyncio.Task[None]]:
-    presence = Presence(database.dsn, worker_id, on_work=lambda _: None, on_connected=lambda: None)
+    presence = Presence(
+        database.dsn,
+        worker_id,
+        lanes=[],
+        on_work=lambda _: None,
+        on_cancel=lambda _: None,
+        on_connected=lambda: None,
+    )
     keeping = asyncio.create_task(presence.keep())
     await presence.held.wait()
     yield keeping
@@ -274,6 +288,6 @@ async def terminate_connections(owner_dsn: str) -> None:
     connection = await asyncpg.connect(owner_dsn)
     await connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND usename = 'muniment_app'"
+        " WHERE datname = current_database() AND usename = 'muniment_worker'"
     )
     await connection.close()

@@ -20,7 +20,7 @@ from muniment.documents.blobs import BlobStore
 from muniment.documents.chunk import Chunk
 from muniment.documents.conversion import Conversion, ConversionItem
 from muniment.documents.convert import Converter
-from muniment.documents.convert_errors import ConversionError
+from muniment.documents.convert_errors import ConversionError, ConversionUnavailable
 from muniment.documents.errors import BlobNotFound
 from muniment.documents.passages import (
     WRITE_BATCH,
@@ -35,8 +35,8 @@ from muniment.jobs import RunningJob
 
 statements = load_statements("muniment.documents")
 
-OnSearchable = Callable[[UnitOfWork, list[UUID]], Awaitable[object]]
-"""Told, within the transaction, which documents became searchable."""
+OnSearchable = Callable[[UnitOfWork, list[UUID], UUID | None], Awaitable[object]]
+"""Told, within the transaction, which documents became searchable, and their source if known."""
 
 _OF_THE_CONTENT = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 """What the database answers to a text it cannot hold or index; trying again changes nothing."""
@@ -57,6 +57,7 @@ class ConversionBatch:
 
         Raises:
             DiskFull, BlobStoreUnavailable: nothing was settled; to be tried again.
+            ConversionUnavailable: some could not be read now, the others are settled.
         """
         async with self.job.unit_of_work() as work:
             waiting = await statements.pending_documents(work, document_ids=list(document_ids))
@@ -76,12 +77,17 @@ class ConversionBatch:
             outcomes = await self._convert(fresh)
             conversions += [one for one in outcomes if isinstance(one, Conversion)]
             failures: list[FailedContent] = []
+            unavailable: ConversionUnavailable | None = None
             for row, outcome in zip(fresh, outcomes, strict=True):
                 if isinstance(outcome, Conversion):
                     contents.append(await self._stored(row, outcome))
+                elif isinstance(outcome, ConversionUnavailable):
+                    unavailable = outcome
                 else:
                     failures.append(_failed(row, outcome.code, outcome.detail))
             await self._settle(contents, failures)
+            if unavailable is not None:
+                raise unavailable
         finally:
             for conversion in conversions:
                 await conversion.discard()
@@ -138,7 +144,7 @@ class ConversionBatch:
             async with self.job.unit_of_work() as work:
                 searchable = await settle(work, self.index, contents, failures)
                 if searchable:
-                    await self.on_searchable(work, searchable)
+                    await self.on_searchable(work, searchable, self.job.group_id)
         except _OF_THE_CONTENT as error:
             if len(contents) == 1:
                 reason = f"The text cannot be stored: {error}"

@@ -6,14 +6,13 @@ standard input and go out on standard output, one reply for each file.
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
-import resource
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from muniment.documents.chunk import Chunker
 from muniment.documents.conversion import (
@@ -24,7 +23,6 @@ from muniment.documents.conversion import (
     append_chunks,
 )
 from muniment.documents.conversion_wire import (
-    LENGTH_BYTES,
     Converted,
     Failed,
     Ready,
@@ -32,7 +30,6 @@ from muniment.documents.conversion_wire import (
     Setup,
     Working,
     batch_decoder,
-    frame,
     setup_decoder,
 )
 from muniment.documents.convert_errors import (
@@ -40,13 +37,18 @@ from muniment.documents.convert_errors import (
     ConversionMemory,
     FileUnreadable,
     MalformedDocument,
+    SpoolFull,
 )
 from muniment.documents.extract import extract
 from muniment.documents.large_text import convert_large_text, large_text_type
 from muniment.documents.token_count import TokenCounter
+from muniment.processes.child import expendable, private_streams
+from muniment.processes.frames import frame, read_frame
 
 # The parent kills at the deadline; if the parent is dead, the kernel does, this much later.
 _ORPHAN_GRACE = 10.0
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class FileReader:
@@ -58,15 +60,25 @@ class FileReader:
     def __init__(self, setup: Setup, on_progress: Callable[[], None]) -> None:
         self._setup = setup
         self._on_progress = on_progress
+        self._folder: Path | None = None
         self._chunker = Chunker(TokenCounter.from_file(setup.tokenizer), setup.token_budget)
 
     def read(self, item: ConversionItem) -> Reply:
         """Return the conversion of a file, or why there is none."""
+        self._folder = None
+        reply = self._try(item)
+        if isinstance(reply, Failed) and self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        return reply
+
+    def _try(self, item: ConversionItem) -> Reply:
         try:
             return Converted(self._convert(item))
         except ConversionError as error:
             return Failed(error.code, error.detail)
         except OSError as error:
+            if error.errno in _FULL:
+                return Failed(SpoolFull.code, SpoolFull().detail)
             return Failed(FileUnreadable.code, f"The file cannot be read: {error.strerror}.")
         except MemoryError:
             return Failed(ConversionMemory.code, ConversionMemory().detail)
@@ -110,42 +122,18 @@ class FileReader:
         return conversion
 
     def _spool_folder(self) -> Path:
-        return Path(tempfile.mkdtemp(dir=self._setup.spool))
-
-
-def _read_frame(stream: BinaryIO) -> bytes:
-    prefix = stream.read(LENGTH_BYTES)
-    if len(prefix) < LENGTH_BYTES:
-        raise EOFError
-    return stream.read(int.from_bytes(prefix, "big"))
-
-
-def _private_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Take standard input and output for frames; what libraries print goes nowhere."""
-    requests = os.fdopen(os.dup(0), "rb")
-    replies = os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nothing, descriptor)
-    os.close(nothing)
-    return requests, replies
-
-
-def _expendable() -> None:
-    """Leave no core dumps, and be the first to go when the machine is out of memory."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(OSError):  # only Linux has it
-        Path("/proc/self/oom_score_adj").write_text("800")
+        self._folder = Path(tempfile.mkdtemp(dir=self._setup.spool))
+        return self._folder
 
 
 def main() -> None:
     """Serve batches until standard input ends."""
-    _expendable()
+    expendable()
     # SIGALRM ends the process even inside native code, and an orphan with it.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    requests, replies = _private_streams()
+    requests, replies = private_streams()
     try:
-        setup = setup_decoder.decode(_read_frame(requests))
+        setup = setup_decoder.decode(read_frame(requests))
 
         def answer(reply: Reply) -> None:
             replies.write(frame(reply))
@@ -156,7 +144,7 @@ def main() -> None:
         answer(Ready())
         while True:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            for item in batch_decoder.decode(_read_frame(requests)).items:
+            for item in batch_decoder.decode(read_frame(requests)).items:
                 signal.setitimer(signal.ITIMER_REAL, setup.deadline + _ORPHAN_GRACE)
                 answer(reader.read(item))
     except (EOFError, BrokenPipeError):

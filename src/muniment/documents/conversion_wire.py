@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from muniment.documents.conversion import Conversion, ConversionItem
 from muniment.documents.extract import Limits
-
-LENGTH_BYTES = 4
+from muniment.processes.frames import decoder
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -57,24 +55,6 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 Reply = Ready | Working | Converted | Failed
 
-
-def _encode_path(value: Any) -> str:
-    if isinstance(value, Path):
-        return str(value)
-    raise NotImplementedError(f"No encoding for {type(value)}.")
-
-
-def _decode_path(kind: type[Any], value: Any) -> Any:
-    return kind(value)
-
-
-_encoder = msgspec.msgpack.Encoder(enc_hook=_encode_path)
-setup_decoder = msgspec.msgpack.Decoder(Setup, dec_hook=_decode_path)
-batch_decoder = msgspec.msgpack.Decoder(Batch, dec_hook=_decode_path)
-reply_decoder: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
-
-
-def frame(message: Setup | Batch | Reply) -> bytes:
-    """Return a message with its length before it."""
-    body = _encoder.encode(message)
-    return len(body).to_bytes(LENGTH_BYTES, "big") + body
+setup_decoder: msgspec.msgpack.Decoder[Setup] = decoder(Setup)
+batch_decoder: msgspec.msgpack.Decoder[Batch] = decoder(Batch)
+reply_decoder: msgspec.msgpack.Decoder[Reply] = decoder(Reply)

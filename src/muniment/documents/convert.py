@@ -22,7 +22,10 @@ from muniment.documents.convert_errors import (
     conversion_error,
 )
 from muniment.documents.extract import Limits
-from muniment.documents.process_handle import ConversionProcess, Death, ProcessDied
+from muniment.documents.observers import UNKNOWN_TYPE, ConversionObserver
+from muniment.documents.process_handle import ConversionProcess
+from muniment.processes.handle import Death, ProcessDied
+from muniment.spans import stage
 
 __all__ = ["Conversion", "ConversionItem", "Converter", "Limits"]
 
@@ -45,6 +48,7 @@ class Converter:
         memory_mb: ceiling of resident memory of one process, in MiB.
         recycle_after: files after which a process is replaced, so that leaks do not add up.
         limits: what one file may take.
+        observers: told of each file.
 
     Use as an async context manager, or call `close`.
     """
@@ -60,6 +64,7 @@ class Converter:
         memory_mb: int = 512,
         recycle_after: int = 2000,
         limits: Limits | None = None,
+        observers: Sequence[ConversionObserver] = (),
     ) -> None:
         self._tokenizer = tokenizer
         self._spool_parent = spool
@@ -69,6 +74,7 @@ class Converter:
         self._recycle_after = recycle_after
         self._limits = limits or Limits(ocr_seconds=deadline * 2 / 3)
         self._processes = processes
+        self._observers = observers
         self._slots = asyncio.Semaphore(processes)
         self._idle: list[ConversionProcess] = []
         self._setup: Setup | None = None
@@ -97,10 +103,7 @@ class Converter:
         """Start all processes, so that the first file need not wait for one."""
         setup = await self._ready()
         missing = self._processes - len(self._idle)
-        starts = [
-            ConversionProcess.start(setup, memory_bytes=self._memory_bytes) for _ in range(missing)
-        ]
-        self._idle.extend(await asyncio.gather(*starts))
+        self._idle.extend(await asyncio.gather(*(self._start(setup) for _ in range(missing))))
 
     async def convert(
         self,
@@ -132,9 +135,10 @@ class Converter:
         """
         results: dict[int, Conversion | ConversionError] = {}
         sizes = await asyncio.to_thread(_sizes, items)
-        async with asyncio.TaskGroup() as group:
-            for batch in _batches(sizes):
-                group.create_task(self._convert_batch(items, batch, results))
+        with stage("convert files", {"muniment.files": len(items)}):
+            async with asyncio.TaskGroup() as group:
+                for batch in _batches(sizes):
+                    group.create_task(self._convert_batch(items, batch, results))
         return [results[index] for index in range(len(items))]
 
     async def _convert_batch(
@@ -172,7 +176,9 @@ class Converter:
                 if (answers or not is_new) and died.death is not Death.TIMEOUT:
                     fresh = True
                 else:
-                    results[left.pop(0)] = self._fatal(died)
+                    results[left.pop(0)] = fatal = self._fatal(died)
+                    for observer in self._observers:
+                        observer.file_ended(UNKNOWN_TYPE, fatal.code, None)
 
     async def _take(self, *, fresh: bool) -> tuple[ConversionProcess, bool]:
         """Return a process of the pool, or a new one and True."""
@@ -180,25 +186,34 @@ class Converter:
             process = self._idle.pop()
             if process.alive:
                 return process, False
-            await process.kill()
-        setup = await self._ready()
-        return await ConversionProcess.start(setup, memory_bytes=self._memory_bytes), True
+            await process.kill("crash")
+        return await self._start(await self._ready()), True
+
+    async def _start(self, setup: Setup) -> ConversionProcess:
+        return await ConversionProcess.start(
+            setup, memory_bytes=self._memory_bytes, observers=self._observers
+        )
 
     async def _give_back(self, process: ConversionProcess) -> None:
         """Return a process to the pool unless it is due to be recycled."""
         swollen = process.resident_bytes > self._memory_bytes * _SWOLLEN
         surplus = len(self._idle) >= self._processes
         if process.files_read >= self._recycle_after or swollen or surplus:
-            await process.kill()
+            await process.kill("recycled")
         else:
             self._idle.append(process)
 
     async def _ready(self) -> Setup:
         async with self._setup_lock:
             if self._setup is None:
-                folder = await asyncio.to_thread(
-                    tempfile.mkdtemp, prefix="muniment-conversion-", dir=self._spool_parent
-                )
+                try:
+                    folder = await asyncio.to_thread(
+                        tempfile.mkdtemp, prefix="muniment-conversion-", dir=self._spool_parent
+                    )
+                except OSError as error:
+                    raise ConversionUnavailable(
+                        f"No folder for temporary files can be made: {error.strerror}."
+                    ) from error
                 self._setup = Setup(
                     tokenizer=self._tokenizer,
                     token_budget=self._token_budget,

@@ -1,7 +1,7 @@
 """Why a file could not be turned into text: one class, and one stable code, for each reason.
 
-All are permanent: the same file fails the same way. `ConversionUnavailable` alone is about the
-machine and not the file, and trying again is sensible.
+All are permanent: the same file fails the same way. `ConversionUnavailable` and its subclass alone
+are about the machine and not the file, and trying again is sensible.
 """
 
 from __future__ import annotations
@@ -104,6 +104,14 @@ class ConversionUnavailable(ConversionError):
     title = "Conversion unavailable"
 
 
+class SpoolFull(ConversionUnavailable):
+    """The disk for what conversion writes meanwhile is full: free some space, then try again."""
+
+    code = "spool_full"
+    status = 507
+    title = "Insufficient storage"
+
+
 _BY_CODE = {
     error.code: error
     for error in (
@@ -119,6 +127,7 @@ _BY_CODE = {
         FileTooLarge,
         FileUnreadable,
         ConversionUnavailable,
+        SpoolFull,
     )
 }
 
