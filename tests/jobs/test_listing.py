@@ -19,8 +19,9 @@ from litestar.di import Provide
 from muniment.db import Database, TenantScope, UnitOfWork, load_statements, observe_statements
 from muniment.db.cursors import InvalidCursor, decode_cursor, encode_cursor
 from muniment.jobs import JobNotFound, Lane, enqueue, enqueue_many
-from muniment.jobs.endpoints import handlers
-from muniment.jobs.listing import JobFilter, find_job, list_jobs
+from muniment.jobs.endpoints import get_job
+from muniment.jobs.endpoints import list_jobs as list_jobs_handler
+from muniment.jobs.listing import JobFilter, find_job, job_detail, list_jobs
 from muniment.jobs.schemas import Job, JobStatus
 from tests.jobs.conftest import Jobs, RunWorker
 from tests.jobs.kinds import Journal, Note, nothing, refuse, wait, write
@@ -120,6 +121,41 @@ async def test_a_key_of_a_workspace_sees_only_its_jobs(
     assert len(await listed(database, scope)) == 2
 
 
+async def test_children_are_listed_and_rolled_up(
+    database: Database, scope: TenantScope, jobs: Jobs, run_worker: RunWorker, journal: Journal
+) -> None:
+    async with database.unit_of_work(scope) as uow:
+        parent = await enqueue(uow, nothing, Note(), run_after=timedelta(hours=1), priority=7)
+        good = await enqueue(uow, write, Note(), parent_id=parent)
+        bad = await enqueue(uow, refuse, Note(), parent_id=parent)
+        runs, waits = await enqueue_many(uow, wait, [Note()] * 2, parent_id=parent)
+    async with run_worker(lanes={Lane.FAST: 2, Lane.CONVERT: 1}):
+        for job_id, status in [(good, "succeeded"), (bad, "failed"), (runs, "running")]:
+            await jobs.reaches(job_id, status)
+        for wanted, expected in [
+            (JobFilter(parent_id=parent), [waits, runs, bad, good]),
+            (JobFilter(parent_id=parent, status=JobStatus.FAILED), [bad]),
+            (JobFilter(parent_id=parent, kind="tests.wait", lane=Lane.CONVERT), [waits, runs]),
+            (JobFilter(parent_id=good), []),
+        ]:
+            for limit in (1, 100):
+                found = await listed(database, scope, wanted, limit)
+                assert [job.id for job in found] == expected, wanted
+        async with database.unit_of_work(scope) as uow:
+            detail = await job_detail(uow, parent)
+            leaf = await job_detail(uow, good)
+        journal.gate.set()
+    assert (detail.priority, detail.cancel_requested, detail.settled) == (7, False, False)
+    assert detail.run_after is not None
+    children = detail.children
+    assert children is not None
+    counts = (children.queued, children.running, children.succeeded, children.failed)
+    assert (counts, children.cancelled, children.share) == ((1, 1, 1, 1), 0, 0.5)
+    assert children.rate
+    assert children.remaining_seconds == pytest.approx(2 / children.rate)
+    assert (leaf.children, leaf.settled) == (None, True)
+
+
 async def test_listing_and_detail_are_one_statement(database: Database, scope: TenantScope) -> None:
     async with database.unit_of_work(scope) as uow:
         ids = await enqueue_many(uow, nothing, [Note()] * 60)
@@ -127,8 +163,9 @@ async def test_listing_and_detail_are_one_statement(database: Database, scope: T
         with observe_statements(lambda name, _seconds, _error: names.append(name)):
             page = await list_jobs(uow, JobFilter(), limit=50, cursor=None, secret=SECRET)
             await find_job(uow, ids[0])
+            await job_detail(uow, ids[0])
     assert len(page.items) == 50
-    assert names == ["jobs.list_jobs", "jobs.get_job"]
+    assert names == ["jobs.list_jobs", "jobs.get_job", "jobs.get_job", "jobs.progress_of"]
 
 
 PARAMETERS = {
@@ -138,6 +175,7 @@ PARAMETERS = {
     "list_ended_jobs": {"status": "failed"},
     "list_jobs_by_kind": {"kind": "kind 3"},
     "list_jobs_by_lane": {"lane": "embed"},
+    "list_jobs_by_parent": {"status": None},
 }
 
 
@@ -147,7 +185,7 @@ async def test_no_listing_reads_the_whole_table(
 ) -> None:
     """The plan of the real statement, as the application's role, on a filled table."""
     owner = await asyncpg.connect(clone.installation.owner_dsn)
-    await owner.execute(FILL, scope.org_id)
+    await owner.execute(FILL, scope.org_id, PARENT)
     await owner.execute("ANALYZE jobs")
     await owner.close()
     query = getattr(load_statements("muniment.jobs"), name)
@@ -158,6 +196,7 @@ async def test_no_listing_reads_the_whole_table(
         "lane": None,
         "lanes": list(Lane),
         "workspace_id": None,
+        "parent_id": PARENT,
         "limit": 51,
     }
     async with database.unit_of_work(scope) as uow:
@@ -167,10 +206,16 @@ async def test_no_listing_reads_the_whole_table(
     assert read.rows_read <= 1000, read.plan
 
 
+PARENT = UUID(int=1)
 FILL = """
-INSERT INTO jobs (org_id, job_id, kind, lane, status, payload, max_attempts, deadline,
+WITH parent AS (
+    INSERT INTO jobs (org_id, job_id, kind, lane, payload, max_attempts, deadline)
+    VALUES ($1, $2, 'parent', 'fast', '{}', 1, interval '1 minute')
+)
+INSERT INTO jobs (org_id, job_id, parent_id, kind, lane, status, payload, max_attempts, deadline,
     error, worker_id, started_at, finished_at)
-SELECT $1, gen_random_uuid(), 'kind ' || n % 5, CASE WHEN n % 5 = 3 THEN 'embed' ELSE 'fast' END,
+SELECT $1, gen_random_uuid(), CASE WHEN n % 3 = 0 THEN $2::uuid END,
+    'kind ' || n % 5, CASE WHEN n % 5 = 3 THEN 'embed' ELSE 'fast' END,
     CASE WHEN n % 1000 = 0 THEN 'failed' WHEN n % 3000 = 1 THEN 'queued' ELSE 'succeeded' END,
     '{}', 5, interval '1 minute',
     CASE WHEN n % 1000 = 0 THEN '{"code": "c", "detail": "d"}'::jsonb END,
@@ -242,7 +287,7 @@ async def client_of(database: Database, scope: TenantScope) -> AsyncIterator[htt
             yield uow
 
     app = Litestar(
-        handlers,
+        [list_jobs_handler, get_job],
         dependencies={
             "uow": Provide(unit_of_work),
             "cursor_secret": Provide(lambda: SECRET, sync_to_thread=False),
@@ -269,6 +314,7 @@ async def test_the_endpoints_show_jobs_as_documented(
         job = (await client.get(f"/v1/jobs/{job_id}")).json()
         for wrong in ["limit=0", "limit=101", "status=odd", "lane=odd", "kind=%00", "since=soon"]:
             assert (await client.get(f"/v1/jobs?{wrong}")).status_code == 400
+    assert job.pop("children") is None
     assert page["items"] == [job]
     assert [each["id"] for each in rest["items"]] == [str(parent)]
     assert rest["next_cursor"] is None
@@ -278,7 +324,16 @@ async def test_the_endpoints_show_jobs_as_documented(
         "kind": "tests.refuse",
         "lane": "fast",
         "status": "failed",
-        "progress": {"done": 0, "total": None, "unit": None},
+        "priority": 0,
+        "progress": {
+            "done": 0,
+            "total": None,
+            "unit": None,
+            "rate": None,
+            "remaining_seconds": None,
+        },
+        "run_after": None,
+        "cancel_requested": False,
         "attempts": 1,
         "max_attempts": 5,
         "error": {"code": "permanent_failure", "detail": "This can never work."},

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 import typer
 
-from muniment.cli.runtime import (
-    LocalSession,
-    console,
-    local_session,
-    notes,
-    one_sentence_errors,
-    print_json,
-    run,
-)
+from muniment.cli.either import answer
+from muniment.cli.runtime import console, notes, one_sentence_errors, print_json
 from muniment.db import Role, UnitOfWork
-from muniment.settings import Settings, load_settings
 from muniment.tenancy.keys.change import revoke_api_key, rotate_api_key
 from muniment.tenancy.keys.create import create_api_key
 from muniment.tenancy.keys.listing import list_api_keys
 from muniment.tenancy.keys.schemas import LONGEST_OVERLAP, ApiKey, ApiKeyPage, NewApiKey
-
-T = TypeVar("T")
 
 app = typer.Typer(help="Make, show and end the API keys of the organization.", no_args_is_help=True)
 
@@ -54,7 +43,7 @@ def list_newest(
         return await list_api_keys(work, created_by=None, limit=limit, cursor=None, secret=secret)
 
     with one_sentence_errors():
-        page = _answer(
+        page = answer(
             ApiKeyPage, organization, here, "GET", "/v1/api-keys", params={"limit": limit}
         )
     if json:
@@ -100,7 +89,7 @@ def create(
 
     body = msgspec.to_builtins({"name": name, "role": role} | rights)
     with one_sentence_errors():
-        made = _answer(NewApiKey, organization, here, "POST", "/v1/api-keys", json=body)
+        made = answer(NewApiKey, organization, here, "POST", "/v1/api-keys", json=body)
     _show(made, json=json)
 
 
@@ -122,7 +111,7 @@ def rotate(
         return await rotate_api_key(work, key_id, timedelta(seconds=overlap))
 
     with one_sentence_errors():
-        made = _answer(
+        made = answer(
             NewApiKey,
             organization,
             here,
@@ -141,41 +130,11 @@ def revoke(key_id: KeyId, organization: Organization = None, json: Json = False)
         await revoke_api_key(work, key_id)
 
     with one_sentence_errors():
-        _answer(type(None), organization, here, "DELETE", f"/v1/api-keys/{key_id}")
+        answer(type(None), organization, here, "DELETE", f"/v1/api-keys/{key_id}")
     if json:
         print_json({"revoked": key_id})
     else:
         console.print(f"The key {key_id} is revoked.", highlight=False)
-
-
-def _answer(
-    kind: type[T],
-    organization: str | None,
-    here: Callable[[UnitOfWork, bytes], Awaitable[T]],
-    method: str,
-    path: str,
-    **arguments: Any,
-) -> T:
-    """Do the work at MUNIMENT_URL if it is set, or else `here`, in the local database."""
-    settings = load_settings()
-    if settings.url is not None:
-        from muniment.cli.remote import call  # slow to load
-
-        return msgspec.convert(call(settings, method, path, **arguments), kind)
-    return run(_locally(settings, organization, here))
-
-
-async def _locally(
-    settings: Settings,
-    organization: str | None,
-    here: Callable[[UnitOfWork, bytes], Awaitable[T]],
-) -> T:
-    local: LocalSession
-    async with (
-        local_session(settings, organization) as local,
-        local.database.unit_of_work(local.scope) as work,
-    ):
-        return await here(work, local.secret)
 
 
 def _show(made: NewApiKey, *, json: bool) -> None:

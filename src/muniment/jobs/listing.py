@@ -11,7 +11,8 @@ import msgspec
 from muniment.db import UnitOfWork, first_id_at, load_statements
 from muniment.db.cursors import decode_cursor, encode_cursor
 from muniment.jobs.errors import JobNotFound
-from muniment.jobs.schemas import Job, JobPage, JobStatus
+from muniment.jobs.progress import progress_of
+from muniment.jobs.schemas import Children, Job, JobDetail, JobPage, JobStatus
 from muniment.jobs.task import Lane
 
 _statements = load_statements("muniment.jobs")
@@ -29,6 +30,7 @@ class JobFilter(msgspec.Struct, frozen=True):
     lane: Lane | None = None
     since: datetime | None = None
     """Created at this time or later."""
+    parent_id: UUID | None = None
 
 
 async def find_job(uow: UnitOfWork, job_id: UUID) -> Job:
@@ -43,6 +45,16 @@ async def find_job(uow: UnitOfWork, job_id: UUID) -> Job:
     return Job.from_row(row)
 
 
+async def job_detail(uow: UnitOfWork, job_id: UUID) -> JobDetail:
+    """Return one job and the roll-up of its children, in two statements.
+
+    Raises:
+        JobNotFound: see `find_job`.
+    """
+    job = await find_job(uow, job_id)
+    return JobDetail.of(job, Children.from_progress(await progress_of(uow, job_id)))
+
+
 async def list_jobs(
     uow: UnitOfWork, wanted: JobFilter, *, limit: int, cursor: str | None, secret: bytes
 ) -> JobPage:
@@ -52,8 +64,9 @@ async def list_jobs(
         InvalidCursor: the cursor is not one that this listing gave out.
     """
     before = _NEWEST if cursor is None else decode_cursor(secret, _LISTING, cursor, UUID)
-    rows = await _statement(wanted.status, wanted.kind, wanted.lane)(
+    rows = await _statement(wanted)(
         uow,
+        parent_id=wanted.parent_id,
         status=wanted.status,
         kind=wanted.kind,
         lane=wanted.lane,
@@ -68,16 +81,18 @@ async def list_jobs(
     return JobPage(items, encode_cursor(secret, _LISTING, items[-1].id) if more else None)
 
 
-def _statement(status: JobStatus | None, kind: str | None, lane: Lane | None) -> Any:
+def _statement(wanted: JobFilter) -> Any:
     """Return the statement whose index fits the filter best."""
-    if status is JobStatus.QUEUED:
+    if wanted.parent_id is not None:
+        return _statements.list_jobs_by_parent
+    if wanted.status is JobStatus.QUEUED:
         return _statements.list_queued_jobs
-    if status is JobStatus.RUNNING:
+    if wanted.status is JobStatus.RUNNING:
         return _statements.list_running_jobs
-    if status is not None:
+    if wanted.status is not None:
         return _statements.list_ended_jobs
-    if kind is not None:
+    if wanted.kind is not None:
         return _statements.list_jobs_by_kind
-    if lane is not None:
+    if wanted.lane is not None:
         return _statements.list_jobs_by_lane
     return _statements.list_jobs

@@ -1,0 +1,1 @@
+"""What people and programs do with jobs beside looking at them: cancel, retry, measure, pause."""
