@@ -46,7 +46,9 @@ def tiers() -> Tiers:
 
 
 @pytest.fixture
-async def worker(database: Database, tmp_path: Path, tiers: Tiers) -> AsyncIterator[Settings]:
+async def worker(
+    worker_database: Database, tmp_path: Path, tiers: Tiers
+) -> AsyncIterator[Settings]:
     """A worker of all lanes on the test's database; gives the settings that it runs with."""
     settings = Settings(
         data_dir=tmp_path / "data", convert_processes=1, max_upload_bytes=2**20, tiers=tiers
@@ -54,7 +56,7 @@ async def worker(database: Database, tmp_path: Path, tiers: Tiers) -> AsyncItera
     stop = asyncio.Event()
     async with resources(settings, list(Lane)) as available:
         running = asyncio.create_task(
-            Worker(database, TASKS, available, dict.fromkeys(Lane, 2)).run(stop)
+            Worker(worker_database, TASKS, available, dict.fromkeys(Lane, 2)).run(stop)
         )
         yield settings
         stop.set()

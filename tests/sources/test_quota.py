@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from muniment.db import TenantScope
+from muniment.db import TenantScope, observe_statements
+from muniment.jobs.schemas import JobStatus
 from muniment.settings import Tiers
 from muniment.sources.library import get_run
 from muniment.tenancy.quotas.usage import read_standing
-from tests.sources.conftest import ENDED, Folder, until
+from tests.sources.conftest import ENDED, Folder
 from tests.tenancy.quotas.conftest import drift
+from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("worker")
 
@@ -138,8 +140,17 @@ async def test_a_suspended_organization_is_not_synced(small: Folder) -> None:
     small.write("a.md", "# Apples")
     async with small.database.unit_of_work(small.scope) as work:
         await work.connection.execute("UPDATE organizations SET suspended_at = now()")
-    assert (await small.fail()).code == "organization_suspended"
+    looks: list[str] = []
+    with observe_statements(lambda name, _seconds, _error: looks.append(name)):
+        _run, job = await small.start()
+        await until(lambda: "jobs.lane_outlook" in looks)
+    assert (await job()).status is JobStatus.QUEUED
     assert await small.stored() == []
     async with small.database.unit_of_work(small.scope) as work:
         await work.connection.execute("UPDATE organizations SET suspended_at = NULL")
-    assert (await small.sync()).added == 1
+
+    async def has_ended() -> bool:
+        return (await job()).status in ENDED
+
+    await until(has_ended, 10)  # long before the worker would look by itself
+    assert await small.stored() == ["a.md"]

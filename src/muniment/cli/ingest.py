@@ -21,9 +21,18 @@ if TYPE_CHECKING:
 
 def ingest(
     paths: Annotated[list[Path], typer.Argument(help="Folders or files to bring in.")],
+    *,
     wait: Annotated[
         bool, typer.Option("--wait", help="Also wait until every passage is embedded.")
     ] = False,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="Also sync again by this cron expression, such as '0 3 * * *' for each night at "
+            "three, while a worker runs."
+        ),
+    ] = None,
+    timezone: Annotated[str, typer.Option(help="Time zone of the schedule.")] = "UTC",
     organization: Annotated[
         str | None, typer.Option(help="Organization, when there are several.")
     ] = None,
@@ -35,15 +44,20 @@ def ingest(
     background, for search by meaning. Exits with 1 when a file failed. With MUNIMENT_URL set
     the files are uploaded there; what was removed from the folder then stays there.
     """
-    from muniment.cli.ingest_run import ingest_paths  # slow to load
+    from muniment.cli.ingest_run import CronSchedule, ingest_paths  # slow to load
 
     with one_sentence_errors():
         settings = load_settings()
     if settings.url is not None:
+        if schedule is not None:
+            raise typer.BadParameter("a remote server cannot read this machine's folders again")
         _ingest_remotely(settings, paths, json=json)
         return
     with one_sentence_errors():
-        results = run(ingest_paths(settings, paths, wait=wait, organization=organization))
+        again = None if schedule is None else CronSchedule(schedule, timezone)
+        results = run(
+            ingest_paths(settings, paths, wait=wait, schedule=again, organization=organization)
+        )
     if json:
         print_json(results)
     else:
@@ -86,6 +100,13 @@ def _report(result: IngestResult) -> None:
             f"Everything is searchable by its words. {result.passages_waiting_for_vectors:,} of "
             f"{result.passages:,} passages are still being embedded for search by meaning: that "
             "goes on while `muniment up` runs, or add --wait.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if result.next_sync_at is not None:
+        console.print(
+            f"It is synced again by its schedule, next at {result.next_sync_at:%Y-%m-%d %H:%M} UTC "
+            "if a worker runs then; `muniment jobs schedules` lists it.",
             highlight=False,
             soft_wrap=True,
         )

@@ -7,7 +7,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -29,7 +31,7 @@ from muniment.jobs.schemas import Job, JobStatus
 from muniment.settings import Settings
 from muniment.sources.errors import FolderNotFound
 from muniment.sources.library import SyncRun, connect_folder, get_run
-from muniment.sources.tasks import start_sync
+from muniment.sources.tasks import schedule_sync, start_sync
 from muniment.tenancy.first_start import workspace_of
 
 _IN_VAIN = (
@@ -64,6 +66,15 @@ class IngestResult(msgspec.Struct, frozen=True):
     seconds: float
     seconds_to_first_searchable: float | None
     failures: list[Failure]
+    next_sync_at: datetime | None = None
+    """When the folder is synced again, if it was scheduled."""
+
+
+class CronSchedule(NamedTuple):
+    """How often a folder is to be synced, see `put_schedule`."""
+
+    cron: str
+    timezone: str
 
 
 @dataclass(slots=True)
@@ -107,6 +118,7 @@ async def ingest_paths(
     paths: Sequence[Path],
     *,
     wait: bool = False,
+    schedule: CronSchedule | None = None,
     organization: str | None = None,
 ) -> list[IngestResult]:
     """Ingest folders or files into the local installation; see `ingest`."""
@@ -114,15 +126,29 @@ async def ingest_paths(
         if not path.exists():
             raise FolderNotFound(f"There is no folder or file {path}.")
     async with local_session(settings, organization) as local, _workers(local.database):
-        return [await _ingest(local.database, local.scope, path, wait=wait) for path in paths]
+        return [
+            await _ingest(local.database, local.scope, path, wait=wait, schedule=schedule)
+            for path in paths
+        ]
 
 
 async def _ingest(
-    database: Database, scope: TenantScope, path: Path, *, wait: bool
+    database: Database,
+    scope: TenantScope,
+    path: Path,
+    *,
+    wait: bool,
+    schedule: CronSchedule | None,
 ) -> IngestResult:
+    resolved = await asyncio.to_thread(path.resolve)
     async with database.unit_of_work(scope) as work:
         workspace_id = await workspace_of(work)
-        source = await connect_folder(work, workspace_id, await asyncio.to_thread(path.resolve))
+        source = await connect_folder(work, workspace_id, resolved)
+        planned = None
+        if schedule is not None:
+            planned = await schedule_sync(
+                work, source, str(resolved), cron=schedule.cron, timezone=schedule.timezone
+            )
         run_id, job_id = await start_sync(work, source)
     watch = _Watch(database, scope, source, run_id, job_id)
     with progress_bars() as bars:
@@ -147,6 +173,7 @@ async def _ingest(
             None if watch.first_searchable is None else round(watch.first_searchable, 2)
         ),
         failures=failures,
+        next_sync_at=None if planned is None else planned.next_at,
     )
 
 

@@ -157,7 +157,9 @@ class FolderSync:
     ) -> None:
         counts = ImportCounts(0, 0)
         if items:
-            counts = await import_items(work, self.source, self.run_id, items, self.tiers)
+            counts = await import_items(
+                work, self.source, self.run_id, items, self.tiers, parent_id=self.job.job_id
+            )
         if unreadable:
             await record_unreadable(
                 work, self.index, self.source, self.run_id, unreadable, tiers=self.tiers

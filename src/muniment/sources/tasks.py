@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -11,7 +12,8 @@ from muniment.db import UnitOfWork, load_statements, new_id
 from muniment.documents.blobs import BlobStore
 from muniment.documents.importing import Source
 from muniment.documents.search_index import SearchIndex
-from muniment.jobs import JobId, Lane, PermanentFailure, RunningJob, enqueue, task
+from muniment.jobs import JobId, Lane, PermanentFailure, RunningJob, Task, enqueue, task
+from muniment.jobs.schedules import Schedule, put_schedule
 from muniment.settings import Settings
 from muniment.sources.errors import (
     FolderNotFound,
@@ -73,8 +75,43 @@ async def start_sync(work: UnitOfWork, source: Source) -> tuple[UUID, JobId]:
         sync_source,
         SyncPayload(source.source_id, run_id),
         dedupe_key=f"sync:{source.source_id}:{run_id}",
+        group_id=source.source_id,
     )
     return run_id, job_id
 
 
-tasks = [sync_source]
+class SourcePayload(msgspec.Struct, frozen=True):
+    """Which source."""
+
+    source_id: UUID
+
+
+@task(kind="sources.begin_sync", lane=Lane.FAST, deadline=timedelta(minutes=1))
+async def begin_sync(job: RunningJob, payload: SourcePayload) -> None:
+    """Begin a sync run of a source: what its schedule enqueues."""
+    async with job.unit_of_work() as work:
+        source, _folder = await get_folder(work, payload.source_id)
+        await start_sync(work, source)
+
+
+async def schedule_sync(
+    work: UnitOfWork, source: Source, name: str, *, cron: str, timezone: str
+) -> Schedule:
+    """Have a source synced again and again; see `put_schedule`.
+
+    Raises:
+        InvalidSchedule: expression or time zone cannot be understood, or it never comes due.
+    """
+    return await put_schedule(
+        work,
+        f"sync {name}",
+        begin_sync,
+        SourcePayload(source.source_id),
+        cron=cron,
+        timezone=timezone,
+        workspace_id=source.workspace_id,
+        group_id=source.source_id,
+    )
+
+
+tasks: list[Task[Any]] = [sync_source, begin_sync]
