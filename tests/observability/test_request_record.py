@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from muniment.observability.request_record import RequestRecord, request_id_from
+from muniment.observability.request_record import RequestRecord, StatementLimits, request_id_from
 
 
 @pytest.mark.parametrize("sent", [b"a", b"trace-1.2:3=x/y+z", b"x" * 128])
@@ -27,19 +27,27 @@ def test_beginning_and_committing_are_no_statements_of_the_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("counts", "chatty"),
+    ("counts", "excess"),
     [
-        ({}, False),
-        ({"a": 4}, False),
-        ({"a": 5}, True),
-        ({"a": 4, "b": 4}, False),
-        ({str(number): 1 for number in range(10)}, False),
-        ({str(number): 1 for number in range(11)}, True),
+        ({}, None),
+        ({"a": 4}, None),
+        ({"a": 5}, "repeated"),
+        ({"a": 4, "b": 4}, None),
+        ({str(number): 1 for number in range(10)}, None),
+        ({str(number): 1 for number in range(11)}, "many"),
+        ({str(number): 1 for number in range(11)} | {"a": 5}, "repeated"),
     ],
 )
-def test_many_statements_are_suspicious(counts: dict[str, int], *, chatty: bool) -> None:
+def test_many_statements_are_suspicious(counts: dict[str, int], excess: str | None) -> None:
     record = RequestRecord("x")
     for name, times in counts.items():
         for _ in range(times):
             record.count_statement(name)
-    assert record.is_chatty is chatty
+    assert record.excess(StatementLimits(most=10, repeated=5)) == excess
+
+
+def test_limits_of_jobs_are_their_own() -> None:
+    record = RequestRecord("x")
+    record.statements.update({"a": 150})
+    assert record.excess(StatementLimits(most=500, repeated=200)) is None
+    assert record.excess(StatementLimits(most=100, repeated=200)) == "many"

@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from muniment.db import Database
 from muniment.observability.metrics import Metrics
-from muniment.observability.request_record import RequestRecord, current_request
+from muniment.observability.request_record import RequestRecord, current_work
 from muniment.observability.statement_watch import StatementWatch
 
 
@@ -27,9 +27,9 @@ def test_slow_statements_are_reported() -> None:
 
 def test_statements_are_counted_for_their_request() -> None:
     record = RequestRecord("x")
-    token = current_request.set(record)
+    token = current_work.set(record)
     StatementWatch(Metrics("api")).saw("jobs.list_jobs", 0.001, LookupError())
-    current_request.reset(token)
+    current_work.reset(token)
     assert record.statements == {"jobs.list_jobs": 1}
 
 

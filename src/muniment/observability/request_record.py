@@ -1,4 +1,4 @@
-"""What is remembered of a request while it runs."""
+"""What is remembered of a request, or of an attempt at a job, while it runs."""
 
 from __future__ import annotations
 
@@ -6,20 +6,51 @@ import re
 from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Literal
 
 from muniment.db import new_id
-
-MOST_STATEMENTS = 10
-"""A request with more statements than this is reported."""
-MOST_REPETITIONS = 4
-"""A request that runs one statement more often than this is reported (N+1)."""
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:=+/-]{1,128}")
 _TRANSACTION_CONTROL = frozenset({"db.begin", "db.commit"})
 
 
+@dataclass(frozen=True, slots=True)
+class StatementLimits:
+    """How many statements are too many."""
+
+    most: int = 10
+    """With more than these in all, a request is reported."""
+    repeated: int = 5
+    """With one of them so often or more, it is reported (N+1)."""
+
+
 @dataclass(slots=True)
-class RequestRecord:
+class WorkRecord:
+    """A piece of work: the statements that it ran."""
+
+    statements: Counter[str] = field(default_factory=Counter, kw_only=True)
+    """How often each named statement ran, without beginning and committing."""
+    call_sites: dict[str, str] | None = field(default=None, kw_only=True)
+    """In development, where each statement was run last."""
+
+    def count_statement(self, name: str) -> None:
+        """Add one run of a named statement."""
+        if name not in _TRANSACTION_CONTROL:
+            self.statements[name] += 1
+
+    def excess(self, limits: StatementLimits) -> Literal["many", "repeated"] | None:
+        """Tell whether suspiciously many statements ran, or one too often."""
+        counts = self.statements
+        # With few statements in all, there is nothing to look for.
+        if not counts or (total := counts.total()) <= min(limits.most, limits.repeated - 1):
+            return None
+        if max(counts.values()) >= limits.repeated:
+            return "repeated"
+        return "many" if total > limits.most else None
+
+
+@dataclass(slots=True)
+class RequestRecord(WorkRecord):
     """One request: its id, whose it is, and the statements that it ran."""
 
     request_id: str
@@ -29,26 +60,10 @@ class RequestRecord:
     """Code of the error that the caller was told, if it was one."""
     response_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Added to the response, whatever answers."""
-    statements: Counter[str] = field(default_factory=Counter)
-    """How often each named statement ran, without beginning and committing."""
-
-    def count_statement(self, name: str) -> None:
-        """Add one run of a named statement."""
-        if name not in _TRANSACTION_CONTROL:
-            self.statements[name] += 1
-
-    @property
-    def is_chatty(self) -> bool:
-        """Tell whether the request ran suspiciously many statements, or one too often."""
-        counts = self.statements
-        # A request with few statements cannot have repeated one often.
-        if len(counts) <= MOST_STATEMENTS and counts.total() <= MOST_REPETITIONS:
-            return False
-        return counts.total() > MOST_STATEMENTS or max(counts.values()) > MOST_REPETITIONS
 
 
-current_request: ContextVar[RequestRecord | None] = ContextVar("current_request", default=None)
-"""The request that this task works for, if any."""
+current_work: ContextVar[WorkRecord | None] = ContextVar("current_work", default=None)
+"""The request or the attempt at a job that this task works for, if any."""
 
 
 def request_id_from(sent: bytes | None) -> str:
