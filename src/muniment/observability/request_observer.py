@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,24 +11,32 @@ from structlog.contextvars import bound_contextvars, unbind_contextvars
 
 from muniment.observability.request_record import (
     RequestRecord,
-    current_request,
+    StatementLimits,
+    current_work,
     request_id_from,
 )
+from muniment.observability.request_span import describe_request, request_span
+from muniment.observability.statement_watch import report_excess
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
     from muniment.observability.metrics import Metrics
+    from muniment.observability.metrics.requests import RequestMetrics
 
 Headers = list[tuple[bytes, bytes]]
 CrashResponse = Callable[[RequestRecord], tuple[int, Headers, bytes]]
 """Makes status, headers and body of the answer to a request that failed unforeseen."""
+
+RequestEnded = Callable[[str, str, int, float], None]
+"""Told route template, method, status and seconds of a request when it ended."""
 
 UNMATCHED = "(unmatched)"
 """The route of requests that no route matches: one series, whatever paths are probed."""
 CLIENT_CLOSED = 499
 """Status in logs and metrics of a request that ended without a response."""
 _RECORD = "muniment_request"
+_EVENTS = b"text/event-stream"
 _ROUTINE = frozenset({"/healthz", "/readyz", "/metrics"})
 
 _log = structlog.get_logger()
@@ -48,13 +56,26 @@ class RequestObserver:
     """
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, headers: Headers, crash_response: CrashResponse
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        headers: Headers,
+        crash_response: CrashResponse,
+        *,
+        limits: StatementLimits | None = None,
+        tell: Sequence[RequestEnded] = (),
     ) -> None:
-        """Wrap `app`; `headers` are added to every response that does not set them itself."""
+        """Wrap `app`; `headers` are added to every response that does not set them itself.
+
+        A request with more statements than `limits` allow is reported. Those of `tell` are told
+        when a request ended; the time of a stream of events is that until it began.
+        """
+        self._tell = tell
         self._app = app
         self._metrics = metrics
         self._headers = headers
         self._crash_response = crash_response
+        self._limits = limits or StatementLimits()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
@@ -63,33 +84,23 @@ class RequestObserver:
         record = RequestRecord(request_id_from(sent_id))
         scope.setdefault("state", {})[_RECORD] = record
         id_header = (b"x-request-id", record.request_id.encode())
-        status: int | None = None
-
-        async def send_with_headers(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = list(message["headers"])
-                present = {name for name, _ in headers}
-                headers += [header for header in self._headers if header[0] not in present]
-                headers += [id_header, *record.response_headers]
-                message["headers"] = headers
-            await send(message)
-
-        token = current_request.set(record)
-        self._metrics.request_began()
-        with bound_contextvars(request_id=record.request_id):
+        response = _Response(send, [id_header], self._headers, record, self._metrics.requests)
+        token = current_work.set(record)
+        self._metrics.requests.began()
+        # Probes come every few seconds and would fill a collector with nothing.
+        span = request_span(cast("HTTPScope", scope), collect=scope["path"] not in _ROUTINE)
+        with span, bound_contextvars(request_id=record.request_id):
             try:
-                await self._app(scope, receive, send_with_headers)
+                await self._app(scope, receive, response.send)
             except Exception:
                 # The process edge: nobody above can answer.
                 _log.exception("request_crashed")
-                if status is not None:
+                if response.status is not None:
                     raise  # half a response went out; only closing the connection tells so
-                await self._answer_crash(record, send_with_headers)
+                await self._answer_crash(record, response.send)
             finally:
-                self._report(cast("HTTPScope", scope), record, status, perf_counter() - began)
-                current_request.reset(token)
+                self._report(cast("HTTPScope", scope), record, response, perf_counter() - began)
+                current_work.reset(token)
                 unbind_contextvars("org_id")  # bound when the caller was known
 
     async def _answer_crash(self, record: RequestRecord, send: Send) -> None:
@@ -98,11 +109,15 @@ class RequestObserver:
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
     def _report(
-        self, scope: HTTPScope, record: RequestRecord, status: int | None, seconds: float
+        self, scope: HTTPScope, record: RequestRecord, response: _Response, seconds: float
     ) -> None:
         route: str = scope.get("path_template") or UNMATCHED
-        status = CLIENT_CLOSED if status is None else status
-        self._metrics.request_ended(route, scope["method"], status, seconds)
+        status = CLIENT_CLOSED if response.status is None else response.status
+        describe_request(record, scope["method"], scope.get("path_template"), status)
+        self._measure((route, scope["method"], status), record, response, seconds)
+        after = response.streams_after
+        for tell in self._tell:
+            tell(route, scope["method"], status, seconds if after is None else after)
         line: dict[str, Any] = {
             "method": scope["method"],
             "route": route,
@@ -118,10 +133,73 @@ class RequestObserver:
             _log.debug("request", **line)
         else:
             _log.info("request", **line)
-        if record.is_chatty:
-            _log.warning(
-                "too_many_statements",
-                method=scope["method"],
-                route=route,
-                statements=dict(record.statements.most_common(5)),
-            )
+
+    def _measure(
+        self,
+        request: tuple[str, str, int],
+        record: RequestRecord,
+        response: _Response,
+        seconds: float,
+    ) -> None:
+        """Record a request, which is its route, method and status."""
+        requests = self._metrics.requests
+        if response.streams_after is not None:
+            requests.stream_ended(*request, response.streams_after)
+            return  # it may have run statements for hours
+        route, method, _ = request
+        requests.ended(*request, seconds)
+        requests.sent(route, response.size)
+        excess = record.excess(self._limits)
+        self._metrics.statements.request_ran(route, record.statements.total(), excess)
+        if excess is not None:
+            report_excess(record, method=method, route=route)
+
+
+class _Response:
+    """What went out in answer to a request, and the headers that were added to it."""
+
+    __slots__ = (
+        "_always",
+        "_began",
+        "_record",
+        "_requests",
+        "_send",
+        "_unless_set",
+        "size",
+        "status",
+        "streams_after",
+    )
+
+    def __init__(
+        self,
+        send: Send,
+        always: Headers,
+        unless_set: Headers,
+        record: RequestRecord,
+        requests: RequestMetrics,
+    ) -> None:
+        self._send = send
+        self._always = always
+        self._unless_set = unless_set
+        self._record = record
+        self._requests = requests
+        self._began = perf_counter()
+        self.status: int | None = None
+        self.size = 0
+        self.streams_after: float | None = None
+        """Seconds until a stream of events began, if the response is one."""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.body":
+            self.size += len(message["body"])
+        elif message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = list(message["headers"])
+            present = dict(headers)
+            if present.get(b"content-type", b"").startswith(_EVENTS):
+                self.streams_after = perf_counter() - self._began
+                self._requests.stream_began()
+            headers += [header for header in self._unless_set if header[0] not in present]
+            headers += [*self._always, *self._record.response_headers]
+            message["headers"] = headers
+        await self._send(message)
