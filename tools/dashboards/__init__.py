@@ -1,0 +1,1 @@
+"""The Grafana dashboards that are shipped, written from what they show."""
