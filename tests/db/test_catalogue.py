@@ -7,7 +7,13 @@ import pytest
 
 from muniment.db import Database, TenantScope
 
-WITHOUT_TENANT = {"alembic_version", "embedding_models", "operator_keys"}
+WITHOUT_TENANT = {
+    "alembic_version",
+    "embedding_models",
+    "objective_counts",
+    "objective_writers",
+    "operator_keys",
+}
 """Tables of the schema `public` that hold nothing of an organization."""
 PERSONAL = {"users", "identities", "sessions", "password_resets"}
 """Tables of persons, who may belong to several organizations; see `protect_personal_table`."""
