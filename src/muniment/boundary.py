@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Request
@@ -24,12 +25,22 @@ from muniment.admission import (
 from muniment.cache import Cache, open_cache
 from muniment.cache.limits import RateLimiter, open_limiter
 from muniment.cache.metrics import CacheCollector
+from muniment.checks import CHECKS
 from muniment.db import Database, UnitOfWork
+from muniment.db.doctor import Examination, lend
 from muniment.db.installation import installation, upgrade_embedded
+from muniment.db.replica_metrics import ReplicaCollector
 from muniment.errors import ServiceUnavailable
+from muniment.job_oversight import TenancyOversight
+from muniment.jobs import queue_state
+from muniment.jobs.events import JobEvents
+from muniment.observability.doctor.run import Doctor
 from muniment.observability.metrics import Metrics
-from muniment.observability.statement_watch import StatementWatch
+from muniment.observability.metrics.gathering import Exposition
+from muniment.observability.objectives.process import ApiObjectives
+from muniment.observability.process_watch import watched
 from muniment.rate_limits import InboundLimits
+from muniment.search.observers import observe_searches
 from muniment.settings import Settings
 from muniment.tenancy.authentication import Authenticator
 from muniment.tenancy.people.mail import Mailer
@@ -72,6 +83,8 @@ class Running:
     people: People
     identity_provider: IdentityProvider | None
     admission: Admission
+    doctor: Doctor
+    job_events: JobEvents
 
 
 @asynccontextmanager
@@ -91,7 +104,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         embedder = await asyncio.to_thread(load_embedder, settings)
         timeout = settings.api_statement_timeout
         with embedder:
-            async with target.open(settings, statement_timeout=timeout) as database:
+            async with target.open(settings, statement_timeout=timeout, replica=True) as database:
                 yield Services(
                     database,
                     target.secret,
@@ -114,6 +127,9 @@ async def _start(services: Services) -> AsyncIterator[Running]:
                 max_bytes=settings.cache_mb * 1_000_000,
             )
         )
+        if database.replica is not None:
+            cache.follow(database.replica)
+            database.replica.hears = cache.listens
         keep_warm(cache, database)
         limiter = await stack.enter_async_context(open_limiter(settings.redis_url))
         touches = await stack.enter_async_context(Touches.running(database))
@@ -129,7 +145,24 @@ async def _start(services: Services) -> AsyncIterator[Running]:
             open_people(database, settings, services.secret, limiter, mailer)
         )
         provider = await stack.enter_async_context(open_provider(settings))
-        yield Running(services, cache, limiter, mailer, people, provider, admission)
+        doctor = _doctor(services, cache)
+        job_events = await stack.enter_async_context(
+            JobEvents.running(database, settings.job_event_streams)
+        )
+        yield Running(
+            services, cache, limiter, mailer, people, provider, admission, doctor, job_events
+        )
+
+
+def _doctor(services: Services, cache: Cache) -> Doctor:
+    from muniment.documents.blobs import BlobStore
+    from muniment.documents.embedding import Embedder
+
+    held = {Embedder: services.embedder, BlobStore: services.blobs, Cache: cache}
+    examination = Examination(
+        services.database, services.settings, {kind: lend(thing) for kind, thing in held.items()}
+    )
+    return Doctor(CHECKS, examination)
 
 
 class Boundary:
@@ -140,10 +173,18 @@ class Boundary:
         self._given = services
         self._metrics = metrics
         self._running: Running | None = None
+        self.objectives = ApiObjectives(settings.objectives, metrics)
+        self.exposition = Exposition(metrics)
+        """What answers a scrape; whoever runs the process sets one that knows its neighbours."""
         metrics.registry.register(
             CacheCollector(
                 lambda: None if self._running is None else self._running.cache.statistics(),
                 lambda: None if self._running is None else self._running.limiter.statistics(),
+            )
+        )
+        metrics.registry.register(
+            ReplicaCollector(
+                lambda: None if self._running is None else self._running.services.database.replica
             )
         )
 
@@ -165,20 +206,35 @@ class Boundary:
             services = self._given
             if services is None:
                 services = await stack.enter_async_context(open_services(self._settings))
+            await stack.enter_async_context(self.objectives.running(services.database))
             self._running = running = await stack.enter_async_context(_start(services))
             try:
-                with self._watched(running):
+                async with self._watched(running):
                     yield
             finally:
                 self._running = None
 
-    def _watched(self, running: Running) -> Any:
-        database = running.services.database
-        self._metrics.watch_pool("app", database.pool)
-        self._metrics.watch_pool("operator", database.operator_pool)
-        return StatementWatch(
-            self._metrics, database.pool, slow_seconds=self._settings.slow_statement_ms / 1000
-        ).watching()
+    @asynccontextmanager
+    async def _watched(self, running: Running) -> AsyncIterator[None]:
+        services, metrics = running.services, self._metrics
+        with ExitStack() as stack:
+            stack.enter_context(observe_searches(metrics.search))
+            # Where nobody searches by meaning there is no model.
+            if services.embedder is not None:
+                stack.enter_context(services.embedder.observed_by(metrics.embedding))
+            async with watched(
+                metrics,
+                self._settings,
+                services.database,
+                slow_seconds=self._settings.slow_statement_ms / 1000,
+                read_queue=partial(queue_state, services.database),
+            ):
+                yield
+
+    def end_streams(self) -> None:
+        """End what would be streamed for minutes: the process is told to stop."""
+        if self._running is not None:
+            self._running.job_events.stop()
 
     def dependencies(self) -> dict[str, Provide]:
         """Return what handlers may ask for by name."""
@@ -194,7 +250,10 @@ class Boundary:
             "mailer": lambda: self.running.mailer,
             "people": lambda: self.running.people,
             "identity_provider": lambda: self.running.identity_provider,
-            "process_metrics": lambda: self._metrics,
+            "doctor": lambda: self.running.doctor,
+            "job_events": lambda: self.running.job_events,
+            "job_oversight": TenancyOversight,
+            "exposition": lambda: self.exposition,
         }
         provided = {name: Provide(lend, sync_to_thread=False) for name, lend in lent.items()}
         told: dict[str, Callable[[Request[Any, Any, Any]], Any]] = {
@@ -215,10 +274,17 @@ class Boundary:
 
         It is committed after the handler returned and before the response is sent, so that
         nobody is told of something that then does not happen; it is rolled back when the
-        handler raises.
+        handler raises. A GET changes nothing, to which Postgres holds it. A handler with
+        ``reads="replica"`` may read from a replica, unless the request says
+        ``Cache-Control: no-cache``.
         """
-        database = self.running.services.database
-        async with _held(request, database.unit_of_work(tenant_of(request))) as work:
+        work_of = self.running.services.database.unit_of_work
+        safe = request.method in {"GET", "HEAD"}
+        replica = safe and request.route_handler.opt.get("reads") == "replica"
+        if replica and "no-cache" in request.headers.get("cache-control", ""):
+            replica = False
+        opened = work_of(tenant_of(request), read_only=safe, replica=replica)
+        async with _held(request, opened) as work:
             yield work
 
     async def operator_unit_of_work(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -33,6 +33,18 @@ _PARTITION = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _TAG = re.compile(r"[A-Za-z0-9_:.-]{1,128}")
 
 
+class Follower(Protocol):
+    """Hears of commits beside the cache."""
+
+    def heard(self, tags: Collection[str]) -> None:
+        """Take note of the tags that a commit announced."""
+        ...
+
+    def missed(self) -> None:
+        """Take note that announcements may have been missed until now."""
+        ...
+
+
 class Cache:
     """Values by namespace, partition and key, fresh in every process once a commit is announced.
 
@@ -49,6 +61,7 @@ class Cache:
         self._tasks: set[asyncio.Task[None]] = set()
         self._statistics = CacheStatistics()
         self._namespaces: dict[str, Namespace[Any]] = {}
+        self._followers: list[Follower] = []
         self._listener = Listener(
             dsn, history, on_announced=self._forget, on_restart=self._forget_all
         )
@@ -121,7 +134,7 @@ class Cache:
         """Return what was counted until now; a copy, except for the counts by namespace."""
         return replace(
             self._statistics,
-            listening=self._listener.trusts(monotonic()),
+            listening=self.listens(),
             redis_up=None if self._link is None else self._link.up.is_set(),
             redis_failures=0 if self._link is None else self._link.failures,
             announcements=self._history.heard,
@@ -138,6 +151,15 @@ class Cache:
         """
         self._warmers.append((namespace, warmer))
         self._cold.set()
+
+    def follow(self, follower: Follower) -> None:
+        """Tell somebody else what commits announce, and when some of it may have been missed."""
+        follower.missed()
+        self._followers.append(follower)
+
+    def listens(self) -> bool:
+        """Tell whether nothing that was announced can have been missed at this moment."""
+        return self._listener.trusts(monotonic())
 
     async def committed(self, tags: frozenset[str]) -> None:
         """Forget what a commit of this process made stale, before its unit of work ends.
@@ -235,10 +257,14 @@ class Cache:
 
     def _forget(self, tags: Collection[str]) -> None:
         self._memory.drop(tags)
+        for follower in self._followers:
+            follower.heard(tags)
         if EVERYTHING in tags:
             self._cold.set()
 
     def _forget_all(self) -> None:
         self._memory.clear()
+        for follower in self._followers:
+            follower.missed()
         self._statistics.connections += 1
         self._cold.set()

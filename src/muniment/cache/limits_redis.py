@@ -12,6 +12,7 @@ import structlog
 
 from muniment.cache.limits_window import Counts, Rate
 from muniment.cache.redis import ANSWER_SECONDS, redis_failures
+from muniment.outside_services import outside_service
 
 if TYPE_CHECKING:
     from muniment.cache.redis import RedisClient
@@ -140,8 +141,9 @@ class RedisCounters:
                 # This request tries whether Redis is back; the others go on without it.
                 self._paused_until = began + self._pause
             try:
-                async with asyncio.timeout(patience or self._patience):
-                    answer = await command(*arguments)
+                with outside_service("redis"):
+                    async with asyncio.timeout(patience or self._patience):
+                        answer = await command(*arguments)
             except (TimeoutError, TimedOut):
                 late = time.monotonic() - began > 1.5 * (patience or self._patience)
                 self._failed("timeout", pause=not late)

@@ -54,7 +54,8 @@ class CacheCollector(Collector):
         yield from self._of_limits(self._limits())
 
     def _of_cache(self, statistics: CacheStatistics) -> Iterator[Metric]:
-        by_name = statistics.namespaces
+        # A copy: the collector may be asked in a thread while a namespace is added.
+        by_name = dict(statistics.namespaces)
         hits = CounterMetricFamily(
             "muniment_cache_hits", "Values that were cached.", labels=["namespace", "level"]
         )

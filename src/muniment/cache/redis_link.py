@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
+from muniment.outside_services import outside_service
+
 if TYPE_CHECKING:
     from muniment.cache.redis import RedisClient
 
@@ -51,8 +53,9 @@ class RedisLink:
         if not self.up.is_set():
             return None
         try:
-            async with asyncio.timeout(CALL_SECONDS):
-                return await command()
+            with outside_service("redis"):
+                async with asyncio.timeout(CALL_SECONDS):
+                    return await command()
         except self._refusal as error:
             # It answers, if only that its memory is full or that it is a replica.
             self.failures += 1

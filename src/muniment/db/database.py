@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from muniment.db.pool import OneStatement, Pool, PooledConnection
+from muniment.db.replica import WRITES, Replica, open_replica
 from muniment.db.statements import observed
 from muniment.db.unit_of_work import UnitOfWork, begin_command, transaction
 
@@ -32,6 +33,8 @@ class Database:
     statement_timeout_ms: int
     after_commit: list[CommitObserver] = field(default_factory=list)
     """Awaited after each commit that announced cache tags."""
+    replica: Replica | None = None
+    """Where what only reads may be answered, if there is one."""
 
     @classmethod
     @asynccontextmanager
@@ -41,6 +44,9 @@ class Database:
         operator_dsn: str,
         *,
         listen_dsn: str | None = None,
+        replica_dsn: str | None = None,
+        replica_max_lag: float = 5.0,
+        prepared_statements: bool = True,
         pool_size: int,
         operator_pool_size: int,
         acquire_timeout: float,
@@ -48,27 +54,38 @@ class Database:
         pool_idle: float = 300.0,
         pool_lifetime: float = 3600.0,
     ) -> AsyncIterator[Database]:
-        """Open both pools, and close them when the context ends.
+        """Open the pools, and close them when the context ends.
 
         Connections are made as they are needed, so a server that is not there yet does no
         harm. Times are in seconds; see `Pool.open`. `listen_dsn` is the address for connections
-        of one's own, where that of the application leads through a pooler.
+        of one's own, where that of the application leads through a pooler; `replica_dsn` that of
+        a streaming replica, as `muniment_app`.
         """
 
-        async def open_pool(dsn: str, size: int) -> Pool:
+        async def open_pool(dsn: str, size: int, patience: float = acquire_timeout) -> Pool:
             return await Pool.open(
                 dsn,
                 size=size,
-                acquire_timeout=acquire_timeout,
+                acquire_timeout=min(patience, acquire_timeout),
                 statement_timeout=statement_timeout,
                 idle=pool_idle,
                 lifetime=pool_lifetime,
+                prepared=prepared_statements,
             )
 
         pool = await open_pool(app_dsn, pool_size)
         operator_pool = await open_pool(operator_dsn, operator_pool_size)
         try:
-            yield cls(pool, operator_pool, listen_dsn or app_dsn, round(statement_timeout * 1000))
+            async with AsyncExitStack() as stack:
+                replica = None
+                if replica_dsn is not None:
+                    opening = open_replica(
+                        open_pool, replica_dsn, app_dsn, size=pool_size, max_lag=replica_max_lag
+                    )
+                    replica = await stack.enter_async_context(opening)
+                milliseconds = round(statement_timeout * 1000)
+                own_dsn = listen_dsn or app_dsn
+                yield cls(pool, operator_pool, own_dsn, milliseconds, replica=replica)
             await asyncio.wait_for(operator_pool.close(), timeout=5)
             await asyncio.wait_for(pool.close(), timeout=5)
         finally:
@@ -77,15 +94,29 @@ class Database:
 
     @asynccontextmanager
     async def unit_of_work(
-        self, scope: TenantScope, *, read_only: bool = False
+        self, scope: TenantScope, *, read_only: bool = False, replica: bool = False
     ) -> AsyncIterator[UnitOfWork]:
         """Run the body as one transaction of an organization; commit unless it raises.
+
+        Args:
+            scope: the organization.
+            read_only: let Postgres refuse writes.
+            replica: let a replica answer what is only read, if there is one that is recent
+                enough; the body has no cursors and copies nothing.
 
         Raises:
             PoolExhausted: no connection became free in time.
             DatabaseUnavailable: the connection could not be made or was lost.
         """
-        async with self._transaction(self.pool, scope, read_only=read_only) as work:
+        if replica and self.replica is not None:
+            opened = self.replica.reading(
+                scope,
+                self._begin(scope, read_only=True),
+                lambda: self._transaction(self.pool, scope, read_only=True),
+            )
+        else:
+            opened = self._transaction(self.pool, scope, read_only=read_only or replica)
+        async with opened as work:
             yield work
 
     @asynccontextmanager
@@ -130,6 +161,26 @@ class Database:
         read_only: bool,
         user_id: UserId | None = None,
     ) -> AsyncIterator[UnitOfWork]:
+        begin = self._begin(scope, read_only=read_only, user_id=user_id)
+        try:
+            async with pool.acquire(begin) as connection, transaction(connection, scope) as work:
+                yield work
+                if scope is not None and self.replica is not None and not read_only:
+                    # Whoever is told of this finds it, whichever process it asks.
+                    work.invalidate(f"{scope.org_id.hex}/{WRITES}")
+        finally:
+            # Nobody knows what became of a commit whose connection was lost.
+            if scope is not None and self.replica is not None and not read_only:
+                self.replica.wrote(scope.org_id)
+        # The connection is back in its pool: observers may wait for others.
+        if work.invalidated:
+            tags = frozenset(work.invalidated)
+            for observer in self.after_commit:
+                await observer(tags)
+
+    def _begin(
+        self, scope: TenantScope | None, *, read_only: bool, user_id: UserId | None = None
+    ) -> Callable[[PooledConnection], Awaitable[None]]:
         command = begin_command(
             scope,
             statement_timeout_ms=self.statement_timeout_ms,
@@ -141,10 +192,4 @@ class Database:
             with observed("db.begin"):
                 await connection.execute(command)
 
-        async with pool.acquire(begin) as connection, transaction(connection, scope) as work:
-            yield work
-        # The connection is back in its pool: observers may wait for others.
-        if work.invalidated:
-            tags = frozenset(work.invalidated)
-            for observer in self.after_commit:
-                await observer(tags)
+        return begin

@@ -39,16 +39,32 @@ class Installation:
     owner_dsn: str
     """As the administrator: creates roles, runs migrations."""
     app_dsn: str
+    worker_dsn: str
+    """As the application, and allowed to run the jobs of every organization."""
     operator_dsn: str
     secret: bytes
     embedded: bool
 
-    def open(self, settings: Settings, *, statement_timeout: float) -> DatabaseContext:
-        """Open the pools of a process; `statement_timeout` is in seconds."""
+    def open(
+        self,
+        settings: Settings,
+        *,
+        statement_timeout: float,
+        worker: bool = False,
+        replica: bool = False,
+    ) -> DatabaseContext:
+        """Open the pools of a process of the API or of a worker.
+
+        `statement_timeout` is in seconds. With `replica` the process may read from the replica
+        of the settings; it then has to hear what others write, see `Replica.heard`.
+        """
         return Database.open(
-            self.app_dsn,
+            self.worker_dsn if worker else self.app_dsn,
             self.operator_dsn,
             listen_dsn=settings.listen_database_url,
+            replica_dsn=settings.replica_database_url if replica else None,
+            replica_max_lag=settings.replica_max_lag_seconds,
+            prepared_statements=settings.prepared_statements,
             pool_size=settings.pool_size,
             operator_pool_size=settings.operator_pool_size,
             acquire_timeout=settings.pool_acquire_timeout,
@@ -91,7 +107,7 @@ def upgrade(target: Installation) -> None:
             roles = files("muniment.db").joinpath("roles.sql").read_text(encoding="utf-8")
             connection.execute(roles.encode())
             if not target.embedded:
-                for role in ("muniment_app", "muniment_operator"):
+                for role in ("muniment_app", "muniment_worker", "muniment_operator"):
                     connection.execute(
                         sql.SQL("ALTER ROLE {} PASSWORD {}").format(
                             sql.Identifier(role), _role_password(target.secret, role)
@@ -179,6 +195,7 @@ def _installation(
     return Installation(
         owner_dsn,
         settings.app_database_url or derived("muniment_app"),
+        settings.worker_database_url or derived("muniment_worker"),
         settings.operator_database_url or derived("muniment_operator"),
         secret,
         embedded,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -79,9 +79,13 @@ class _Lease:
 class Pool:
     """Lends connections to one database as one role."""
 
-    def __init__(self, pool: asyncpg.Pool[Any], *, acquire_timeout: float) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool[Any], *, acquire_timeout: float, prepared: bool = True
+    ) -> None:
         """Take over a pool that `open` has configured."""
         self._pool = pool
+        self.prepared = prepared
+        """Whether statements stay prepared on a connection from one use to the next."""
         self._acquire_timeout = acquire_timeout
         self._expired_at = float("-inf")
         self.waiting = 0
@@ -98,6 +102,7 @@ class Pool:
         statement_timeout: float,
         idle: float,
         lifetime: float,
+        prepared: bool = True,
     ) -> Pool:
         """Return a pool that opens its connections as they are needed.
 
@@ -108,13 +113,16 @@ class Pool:
             statement_timeout: seconds after which the server cancels a statement.
             idle: seconds after which an unused connection is closed.
             lifetime: seconds after which a connection is replaced, give or take a tenth.
+            prepared: keep statements prepared on their connection. A pooler that lends a
+                server's connection for one transaction each may not find them again.
         """
 
         async def prepare(connection: Any) -> None:
             connection.born = monotonic()
             jitter = random.uniform(-_JITTER, _JITTER)  # noqa: S311  # no secret
             connection.ends = connection.born + lifetime * (1 + jitter)
-            await _register_codecs(connection)
+            async with nullcontext() if prepared else connection.transaction():
+                await _register_codecs(connection)
 
         pool = await asyncpg.create_pool(
             dsn,
@@ -128,9 +136,10 @@ class Pool:
             connection_class=PooledConnection,
             init=prepare,
             reset=_reset,
+            statement_cache_size=100 if prepared else 0,
             server_settings={"application_name": "muniment", "timezone": "UTC"},
         )
-        return cls(pool, acquire_timeout=acquire_timeout)
+        return cls(pool, acquire_timeout=acquire_timeout, prepared=prepared)
 
     def get_size(self) -> int:
         """Return how many connections are open."""
@@ -268,9 +277,14 @@ class OneStatement:
         return await self._run("execute", query, arguments)
 
     async def _run(self, method: str, query: str, arguments: tuple[Any, ...]) -> Any:
-        return await self._pool.run(
-            lambda connection: getattr(connection, method)(query, *arguments)
-        )
+        async def run(connection: PooledConnection) -> Any:
+            if self._pool.prepared:
+                return await getattr(connection, method)(query, *arguments)
+            # Preparing and running take a message each and have to meet the same server.
+            async with connection.transaction():
+                return await getattr(connection, method)(query, *arguments)
+
+        return await self._pool.run(run)
 
 
 async def _register_codecs(connection: asyncpg.Connection[Any]) -> None:

@@ -36,6 +36,7 @@ StatementObserver = Callable[[str, float, BaseException | None], None]
 """Called after each statement with its name, seconds, and the exception if it failed."""
 
 _observers: list[StatementObserver] = []
+_texts: dict[str, str] = {}
 
 
 @contextmanager
@@ -71,6 +72,11 @@ def observed(name: str) -> Iterator[None]:
             observer(name, seconds, error)
 
 
+def text_of(name: str) -> str | None:
+    """Return the SQL of a named statement that was loaded, with numbers for its parameters."""
+    return _texts.get(name)
+
+
 class _ObservedAdapter:
     """An aiosql driver adapter for asyncpg that names, times and awaits.
 
@@ -96,7 +102,9 @@ class _ObservedAdapter:
                 order.append(variable)
             return f"{match['lead']}${order.index(variable) + 1}"
 
-        return f"/* {self._room}.{query_name} */ " + VAR_REF.sub(numbered, sql)
+        text = f"/* {self._room}.{query_name} */ " + VAR_REF.sub(numbered, sql)
+        _texts[f"{self._room}.{query_name}"] = text
+        return text
 
     def _arguments(self, query_name: str, parameters: dict[str, Any]) -> list[Any]:
         return [parameters[name] for name in self._order[query_name]]

@@ -50,3 +50,11 @@ WHERE org_id = :org_id AND document_id IN (
 -- name: drop_evaluation!
 -- Delete a temporary organization with all that is left of it.
 DELETE FROM organizations WHERE org_id = :org_id;
+
+-- name: models_without_index
+-- Embedding models whose vectors have no index.
+SELECT model.model_id, model.name, model.dimensions
+FROM embedding_models AS model
+WHERE to_regclass(format('public.embeddings_of_model_%s', model.model_id)) IS NULL
+ORDER BY model.model_id
+LIMIT 100;

@@ -19,9 +19,11 @@ from muniment.documents.search_index import (
     SearchIndex,
     Vectors,
 )
+from muniment.errors import MunimentError
 from muniment.search.errors import FilterNotAcceptable, QueryNotAcceptable
 from muniment.search.fusion import Fused, fuse
 from muniment.search.highlights import highlights
+from muniment.search.observers import search_ended, search_stage
 from muniment.search.schemas import (
     LONGEST_QUERY,
     Filters,
@@ -88,7 +90,14 @@ async def search(
         WorkspaceNotFound: the workspace does not exist or is not the caller's.
     """
     start = perf_counter()
-    found = await retrieve(database, scope, index, embedder, request)
+    try:
+        with search_stage(request.mode, "total"):
+            found = await retrieve(database, scope, index, embedder, request)
+    except BaseException as error:
+        refused = isinstance(error, MunimentError) and error.status < 500
+        search_ended(request.mode, "refused" if refused else "failed")
+        raise
+    search_ended(request.mode, "found" if found.rows else "nothing")
     results = [_result(row, one, request) for row, one in found.passages()]
     timings = Timings(
         cache=0.0,
@@ -116,7 +125,8 @@ async def retrieve(
     filters = effective_filters(scope, request)
     embedding, model = None, None
     if request.mode is not SearchMode.LEXICAL:
-        embedding = await embedder.embed_query(request.query)
+        with search_stage(request.mode, "embed"):
+            embedding = await embedder.embed_query(request.query)
         model = EmbeddingModel(embedder.model_id, embedder.dimensions)
     embedded = perf_counter()
     query = CandidateQuery(
@@ -126,11 +136,13 @@ async def retrieve(
         depth=max(LEAST_DEPTH, 2 * request.limit),
         filters=filters,
     )
-    async with database.unit_of_work(scope, read_only=True) as work:
+    async with database.unit_of_work(scope, read_only=True, replica=True) as work:
         if request.workspace_id is not None:
             await workspace_of(work, WorkspaceId(request.workspace_id))
-        fused = ranked(await index.candidates(work, query), request)
-        rows = await _fetch(work, fused, filters, request.limit)
+        with search_stage(request.mode, "candidates"):
+            fused = ranked(await index.candidates(work, query), request)
+        with search_stage(request.mode, "fetch"):
+            rows = await _fetch(work, fused, filters, request.limit)
     return Retrieved(rows, fused, embedded - start, perf_counter() - embedded)
 
 
