@@ -16,7 +16,7 @@ BENCHMARKS  := $(filter-out %_peer,$(basename $(notdir $(wildcard benchmarks/*.p
 MIGRATIONS  := $(wildcard src/muniment/db/migrations/sql/*.sql)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format gates docs lock bench install install-dev clean
+.PHONY: help demo test lint format gates docs catalogue lock bench install install-dev clean
 .SUFFIXES:
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make lint                 ruff, mypy, import-linter, codespell, squawk"
 	@echo "make gates                size, statements, documents"
 	@echo "make docs                 write the parts of docs/ that are read off the program"
+	@echo "make catalogue            write what the migrations leave behind, for the doctor"
 	@echo "make format               let ruff rewrite the code"
 	@echo "make bench NAME=...       run one benchmark"
 	@echo "make lock                 pin the versions of all packages anew"
@@ -56,6 +57,10 @@ gates: install-dev
 
 docs: install-dev
 	@$(BIN)/python -m tools.reference.pages
+	@$(BIN)/python -m tools.dashboards.write
+
+catalogue: install-dev
+	@$(BIN)/python -m tools.catalogue
 
 bench: install
 	@test -f "benchmarks/$(NAME).py" || { \

@@ -16,6 +16,8 @@ import uvicorn
 from muniment.app import Services, create_app, open_services
 from muniment.errors import MunimentError
 from muniment.observability.logging import configure_logging
+from muniment.observability.metrics.gathering import joined
+from muniment.observability.tracing import configure_tracing
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -56,6 +58,7 @@ def run_api(settings: Settings, *, on_ready: Callable[[str], None] | None = None
     configure_logging(settings.log_format, settings.log_level)
     with (
         listening_socket(settings.host, settings.port) as listener,
+        configure_tracing(settings, "api"),
         _stop_signals_survived(),
         asyncio.Runner(loop_factory=_loop_factory()) as runner,
     ):
@@ -69,17 +72,18 @@ async def serve_api(
 
     See `run_api`. A caller that cancels this coroutine stops the server at once.
     """
-    server = _Server(
-        _configuration(create_app(services.settings, services), services.settings), on_ready
-    )
-    try:
-        await server.serve(sockets=[listener])
-    except asyncio.CancelledError:
-        # uvicorn then leaves without a word to the application, which would go on in the
-        # background with its connections.
-        if server.started:
-            await server.lifespan.shutdown()
-        raise
+    settings = services.settings
+    app = create_app(settings, services)
+    server = _Server(_configuration(app, settings), on_ready, on_stop=app.boundary.end_streams)
+    async with joined(app.metrics, settings.data_dir) as app.boundary.exposition:
+        try:
+            await server.serve(sockets=[listener])
+        except asyncio.CancelledError:
+            # uvicorn then leaves without a word to the application, which would go on in the
+            # background with its connections.
+            if server.started:
+                await server.lifespan.shutdown()
+            raise
 
 
 @contextmanager
@@ -156,16 +160,28 @@ def _configuration(app: object, settings: Settings) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that says when it is ready."""
+    """uvicorn that says when it is ready, and when it begins to stop."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[str], None] | None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_ready: Callable[[str], None] | None,
+        *,
+        on_stop: Callable[[], None],
+    ) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._on_stop = on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self._on_ready is not None and self.started and sockets:
             self._on_ready(_address_of(sockets[0]))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # It waits for requests that are under way, and a stream would be for minutes.
+        self._on_stop()
+        await super().shutdown(sockets)
 
 
 def _address_of(listener: socket.socket) -> str:

@@ -19,9 +19,14 @@ from muniment.compression import Compression
 from muniment.console.endpoints import handlers as page_handlers
 from muniment.documents.endpoints import handlers as document_handlers
 from muniment.jobs.endpoints import handlers as job_handlers
+from muniment.jobs.endpoints import operator_handlers as lane_handlers
+from muniment.jobs.schedules.endpoints import handlers as schedule_handlers
+from muniment.observability.doctor.endpoints import operator_handlers as doctor_handlers
 from muniment.observability.endpoints import handlers as process_handlers
 from muniment.observability.metrics import Metrics
+from muniment.observability.objectives.endpoints import operator_handlers as objective_handlers
 from muniment.observability.request_observer import RequestObserver
+from muniment.observability.request_record import StatementLimits
 from muniment.problems import crash_response, problem_response
 from muniment.search.endpoints import handlers as search_handlers
 from muniment.settings import Settings
@@ -89,7 +94,9 @@ class Application(Litestar):
                 for_members(_member_handlers()),
                 for_people(_person_handlers()),
                 for_anyone(_public_handlers()),
-                for_operators(operator_handlers),
+                for_operators(
+                    [*operator_handlers, *lane_handlers, *objective_handlers, *doctor_handlers]
+                ),
                 *process_handlers,
                 *docs_handlers,
                 *page_handlers,
@@ -110,7 +117,14 @@ class Application(Litestar):
         if (settings.public_url or "").startswith("https://"):
             headers.append(_STRICT_TRANSPORT)
         self._observed = RequestObserver(
-            Compression(self._serve), self.metrics, headers, crash_response
+            Compression(self._serve),
+            self.metrics,
+            headers,
+            crash_response,
+            limits=StatementLimits(
+                settings.statements_per_request, settings.same_statement_per_request
+            ),
+            tell=[boundary.objectives.recorder.request_ended],
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]
@@ -132,6 +146,7 @@ def _member_handlers() -> list[BaseRouteHandler]:
     return [
         *document_handlers,
         *job_handlers,
+        *schedule_handlers,
         *search_handlers,
         *organization_handlers,
         *member_handlers,

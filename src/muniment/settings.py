@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from muniment.errors import MunimentError
+from muniment.objective_settings import Objectives, default_objectives
 
 
 def default_data_dir() -> Path:
@@ -112,6 +113,9 @@ class Settings(BaseSettings):
     app_database_url: str | None = Field(
         default=None, description="Overrides the address derived for the role muniment_app."
     )
+    worker_database_url: str | None = Field(
+        default=None, description="Overrides the address derived for the role muniment_worker."
+    )
     operator_database_url: str | None = Field(
         default=None, description="Overrides the address derived for the role muniment_operator."
     )
@@ -133,6 +137,9 @@ class Settings(BaseSettings):
     )
     worker_statement_timeout: float = Field(
         default=30.0, gt=0, description="Seconds that one statement of a job may take."
+    )
+    job_event_streams: int = Field(
+        default=1000, ge=1, description="Most streams of job events that one API process serves."
     )
     url: str | None = Field(
         default=None, description="Address of a remote Muniment that the commands talk to."
@@ -156,6 +163,20 @@ class Settings(BaseSettings):
     )
     embed_concurrency: int = Field(
         default=1, ge=1, description="Jobs of the lane `embed` that one worker runs at a time."
+    )
+    reconcile_concurrency: int = Field(
+        default=1, ge=1, description="Jobs of the lane `reconcile` that one worker runs at a time."
+    )
+    jobs_keep_days: float = Field(
+        default=14.0, gt=0, description="Days after which jobs that succeeded are deleted."
+    )
+    failed_jobs_keep_days: float = Field(
+        default=60.0, gt=0, description="Days after which jobs that failed are deleted."
+    )
+    jobs_keep_most: int = Field(
+        default=200_000,
+        ge=1000,
+        description="Ended jobs of an organization that are kept at most, the newest of them.",
     )
     convert_processes: int = Field(
         default=2, ge=1, description="Conversion processes of one worker."
@@ -186,13 +207,68 @@ class Settings(BaseSettings):
     slow_statement_ms: float = Field(
         default=100.0,
         gt=0,
-        description="Milliseconds above which a statement of a request is logged; one of a job, "
-        "which works in bulk, at ten times as much.",
+        description="Milliseconds from which a statement of a request is logged and counted as "
+        "slow.",
+    )
+    slow_job_statement_ms: float = Field(
+        default=1000.0,
+        gt=0,
+        description="The same for a statement of a job, which works in bulk.",
+    )
+    statements_per_request: int = Field(
+        default=10,
+        ge=1,
+        description="Statements of a request above which it is logged and counted as excessive.",
+    )
+    same_statement_per_request: int = Field(
+        default=5,
+        ge=2,
+        description="Runs of one statement in a request from which it is logged and counted (N+1).",
+    )
+    statements_per_job: int = Field(
+        default=500,
+        ge=1,
+        description="Statements of an attempt at a job above which it is logged and counted.",
+    )
+    same_statement_per_job: int = Field(
+        default=200,
+        ge=2,
+        description="Runs of one statement in an attempt from which it is logged and counted.",
+    )
+    development: bool = Field(
+        default=False,
+        description="Show, beside a slow statement and those of an excessive request or job, their "
+        "SQL (never its parameters) and the line of code that ran them.",
+    )
+    worker_host: str = Field(
+        default="127.0.0.1", description="Address that a worker listens on, see worker_port."
+    )
+    worker_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port on which a worker serves /metrics, /healthz and /readyz; 0 for none. Of "
+        "several workers of one machine, one does so for all.",
     )
     listen_database_url: str | None = Field(
         default=None,
         description="Address for connections that listen and hold locks, as muniment_app; needed "
         "where the others go through PgBouncer in transaction mode.",
+    )
+    replica_database_url: str | None = Field(
+        default=None,
+        description="Streaming replica of the database, as muniment_app: lists and searches read "
+        "from it while it is recent enough.",
+    )
+    replica_max_lag_seconds: float = Field(
+        default=5.0,
+        ge=1,
+        description="Seconds by which the replica may lag before the primary is read instead.",
+    )
+    prepared_statements: bool = Field(
+        default=True,
+        description="Keep statements prepared on their connections; false behind PgBouncer in "
+        "transaction mode before 1.21, or without max_prepared_statements.",
     )
     pool_idle_seconds: float = Field(
         default=300.0, gt=0, description="Seconds after which an unused connection is closed."
@@ -233,6 +309,11 @@ class Settings(BaseSettings):
         default_factory=lambda: Tiers.model_validate({}),
         description="Limits by tier, as JSON or one by one: MUNIMENT_TIERS__FREE__MAX_DOCUMENTS.",
     )
+    objectives: Objectives = Field(
+        default_factory=default_objectives,
+        description="What is promised about groups of routes and kinds of jobs, as JSON or one by "
+        "one: MUNIMENT_OBJECTIVES__SEARCH__WITHIN_MS; `null` takes one away. See operations.md.",
+    )
     rate_limits: bool = Field(
         default=True, description="Hold organizations and addresses to their number of requests."
     )
@@ -268,6 +349,19 @@ class Settings(BaseSettings):
     oidc_sign_up: bool = Field(
         default=True, description="Let people whom the provider knows in without an invitation."
     )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s]",
+        description="Base address of a collector that traces are sent to (OTLP over HTTP), such as "
+        "http://localhost:4318; needs the extra `otel`.",
+    )
+    trace_sample_ratio: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of the traces begun here that are sent, 0 for none at all; "
+        "OTEL_TRACES_SAMPLER, or all, if unset.",
+    )
     log_format: Literal["pretty", "json"] = Field(
         default="pretty", description="Log lines for people or for machines."
     )
@@ -289,3 +383,9 @@ def load_settings() -> Settings:
         path = "__".join(str(part) for part in fault["loc"])
         name = f"MUNIMENT_{path}".upper() if path else "The settings"
         raise InvalidSetting(f"{name}: {fault['msg']}, not {fault['input']!r}.") from error
+    except SettingsError as error:
+        field = str(error).partition('"')[2].partition('"')[0]
+        raise InvalidSetting(
+            f"MUNIMENT_{field.upper()}, or what begins with it, holds a list or an object that is "
+            f"no JSON: {error.__cause__}."
+        ) from error

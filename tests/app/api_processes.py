@@ -72,7 +72,7 @@ class ApiProcess:
 
     async def figures(self) -> dict[str, float]:
         """Return its metrics, by name and labels as they are written."""
-        text = (await self.ask(Ask("GET", "/metrics"))).text
+        text = (await self.ask(Ask("GET", "/metrics?gathered=false"))).text
         return {
             f"{name}{{{labels}}}" if labels else name: float(value)
             for name, labels, value in _FIGURE.findall(text)

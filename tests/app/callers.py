@@ -364,6 +364,29 @@ class World:
         )
         return job_id
 
+    async def ended_job(self, home: Home) -> UUID:
+        """Make a job of the first workspace that has failed."""
+        job_id = await self.job(home)
+        await self._run(
+            "UPDATE jobs SET status = 'failed', finished_at = now(),"
+            """ error = '{"code": "c", "detail": "d"}' WHERE job_id = $1""",
+            job_id,
+        )
+        return job_id
+
+    async def schedule(self, home: Home) -> UUID:
+        """Make a schedule of the organization, one of a kind."""
+        schedule_id = new_id()
+        await self._run(
+            "INSERT INTO job_schedules (org_id, schedule_id, name, kind, payload, cron, timezone,"
+            " next_at) VALUES ($1, $2, $3, 'test.nothing', '{}', '0 3 * * *', 'UTC',"
+            " now() + interval '1 year')",
+            home.org_id,
+            schedule_id,
+            f"schedule {schedule_id}",
+        )
+        return schedule_id
+
 
 def _bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}

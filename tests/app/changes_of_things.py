@@ -11,6 +11,7 @@ from tests.app.visible_changes import (
     OPERATOR,
     Change,
     Reading,
+    Shows,
     changes,
     counts,
     get,
@@ -187,6 +188,49 @@ async def delete_document(world: World, home: Home) -> Change:
     )
 
 
+# --- schedules ----------------------------------------------------------------------------------
+
+
+@changes("PATCH /v1/schedules/{schedule_id}")
+async def change_schedule(world: World, home: Home) -> Change:
+    owner, path = await key(world, home), f"/v1/schedules/{await world.schedule(home)}"
+    return Change(
+        Ask("PATCH", path, owner, {"json": {"cron": "0 4 * * *"}}),
+        [Reading(get("/v1/schedules", owner), lists("0 4 * * *", "cron"))],
+    )
+
+
+@changes("DELETE /v1/schedules/{schedule_id}")
+async def remove_schedule(world: World, home: Home) -> Change:
+    schedule_id, owner = await world.schedule(home), await key(world, home)
+    return Change(
+        Ask("DELETE", f"/v1/schedules/{schedule_id}", owner),
+        [Reading(get("/v1/schedules", owner), lists_not(str(schedule_id)))],
+    )
+
+
+# --- jobs ----------------------------------------------------------------------------------------
+
+
+@changes("POST /v1/jobs/{job_id}/cancel")
+async def cancel_job(world: World, home: Home) -> Change:
+    owner = await key(world, home)
+    path = f"/v1/jobs/{await world.job(home)}"
+    return Change(
+        Ask("POST", f"{path}/cancel", owner),
+        [Reading(get(path, owner), tells("cancelled", "status"))],
+    )
+
+
+@changes("POST /v1/jobs/{job_id}/retry")
+async def retry_job(world: World, home: Home) -> Change:
+    owner = await key(world, home)
+    path = f"/v1/jobs/{await world.ended_job(home)}"
+    return Change(
+        Ask("POST", f"{path}/retry", owner), [Reading(get(path, owner), tells("queued", "status"))]
+    )
+
+
 # --- operators -----------------------------------------------------------------------------------
 
 
@@ -201,6 +245,34 @@ async def make_organization(world: World, _home: Home) -> Change:
             Reading(named, counts(1)),
             Reading(lambda answer: with_key(answer, "api_key"), status(200)),
         ],
+    )
+
+
+@changes("POST /v1/admin/lanes/{lane}/pause")
+async def pause_lane(world: World, _home: Home) -> Change:
+    operator = await world.come(OPERATOR)
+    await world._run("DELETE FROM queue.paused_lanes")
+    return Change(
+        Ask("POST", "/v1/admin/lanes/embed/pause", operator),
+        [Reading(get("/v1/admin/lanes", operator), paused("embed"))],
+    )
+
+
+@changes("POST /v1/admin/lanes/{lane}/resume")
+async def resume_lane(world: World, _home: Home) -> Change:
+    operator = await world.come(OPERATOR)
+    await world._run("INSERT INTO queue.paused_lanes (lane, paused_by) VALUES ('fast', 'test')")
+    return Change(
+        Ask("POST", "/v1/admin/lanes/fast/resume", operator),
+        [Reading(get("/v1/admin/lanes", operator), paused("fast", wanted=False))],
+    )
+
+
+def paused(lane: str, *, wanted: bool = True) -> Shows:
+    """The lane is paused, or is not."""
+    return lambda _, reading: any(
+        item["lane"] == lane and (item["paused_at"] is not None) is wanted
+        for item in reading.json()["items"]
     )
 
 

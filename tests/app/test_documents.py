@@ -38,11 +38,11 @@ async def api(database: Database, settings: Settings) -> AsyncIterator[httpx.Asy
 
 
 @pytest.fixture
-async def worker(database: Database, settings: Settings) -> AsyncIterator[None]:
+async def worker(worker_database: Database, settings: Settings) -> AsyncIterator[None]:
     stop = asyncio.Event()
     async with resources(settings, LANES) as available:
         running = asyncio.create_task(
-            Worker(database, TASKS, available, dict.fromkeys(LANES, 2)).run(stop)
+            Worker(worker_database, TASKS, available, dict.fromkeys(LANES, 2)).run(stop)
         )
         yield
         stop.set()

@@ -6,6 +6,7 @@ from one valid request for each route in tests/app/valid_requests.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -75,7 +76,7 @@ class Running:
 
     async def send(self, route: str, call: Call, who: Present) -> httpx.Response:
         method, _, template = route.partition(" ")
-        path = template.replace(":uuid}", "}").format(**call.ids)
+        path = re.sub(r":\w+}", "}", template).format(**call.ids)
         self.client.cookies.clear()  # else whoever was signed in by a request would ask the next
         return await self.client.request(method, path, headers=who.headers, **call.body)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 import psycopg
 
-from muniment.db import TenantScope
+from muniment.db import Database, TenantScope
+from muniment.settings import Settings
+from tests.app.conftest import application, client_of
 
 
 def requests_logged(log: io.StringIO) -> list[dict[str, Any]]:
@@ -49,7 +52,7 @@ async def test_metrics_tell_of_requests_statements_and_pools(client: httpx.Async
     await client.get("/v1/test/things")
     await client.get("/v1/test/things/no-uuid")
     await client.get("/any/path/at/all")
-    response = await client.get("/metrics")
+    response = await client.get("/metrics?gathered=false")
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     requests = "muniment_http_request_duration_seconds_count"
     for line in (
@@ -65,6 +68,20 @@ async def test_metrics_tell_of_requests_statements_and_pools(client: httpx.Async
     ):
         assert line in response.text
     assert "/any/path" not in response.text
+    gathered = await client.get("/metrics")
+    assert 'muniment_db_pool_max{pool="app",process="api",slot="0"} 5.0' in gathered.text
+
+
+async def test_streams_of_events_are_connections_and_no_slow_requests(
+    client: httpx.AsyncClient,
+) -> None:
+    await client.get("/v1/test/events")
+    text = (await client.get("/metrics?gathered=false")).text
+    assert 'muniment_realtime_connections{transport="sse"} 0.0' in text
+    assert 'muniment_realtime_connections_opened_total{transport="sse"} 1.0' in text
+    count = "muniment_http_request_duration_seconds_count"
+    assert f'{count}{{method="GET",route="/v1/test/events",status="2xx"}} 1.0' in text
+    assert "muniment_http_requests_in_progress 1.0" in text  # the scrape itself
 
 
 async def test_request_ids_are_echoed_or_made(client: httpx.AsyncClient) -> None:
@@ -86,6 +103,7 @@ async def test_each_request_is_one_line_without_its_contents(
     assert found.pop("ms") > 0
     assert UUID(str(scope.org_id)) == UUID(found.pop("org_id"))
     del found["time"]
+    assert len(found.pop("trace_id")) == 32
     assert found == {
         "event": "request",
         "level": "info",
@@ -110,3 +128,24 @@ async def test_repeated_statement_is_reported(client: httpx.AsyncClient, log: io
     assert reported() == []
     await client.get("/v1/test/repetitive", params={"times": 5})
     assert [counts["tenancy.oldest_workspace"] for counts in reported()] == [5]
+    text = (await client.get("/metrics?gathered=false")).text
+    route = 'route="/v1/test/repetitive"'
+    excessive = "muniment_http_requests_with_excessive_statements_total"
+    assert f'{excessive}{{excess="repeated",{route}}} 1.0' in text
+    assert f"muniment_http_request_statements_count{{{route}}} 2.0" in text
+
+
+async def test_development_shows_statement_and_call_site(
+    database: Database, api_key: str, log: io.StringIO, tmp_path: Path
+) -> None:
+    settings = Settings(data_dir=tmp_path, development=True, slow_statement_ms=0.0001)
+    async with client_of(application(database, settings)) as client:
+        client.headers["authorization"] = f"Bearer {api_key}"
+        await client.get("/v1/me")
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    slow = [line for line in lines if line["event"] == "slow_statement"]
+    [key] = [line for line in slow if line["statement"] == "tenancy.api_key_of_caller"]
+    assert key["called_from"].startswith("muniment/tenancy/authentication.py:")
+    assert key["sql"].startswith("/* tenancy.api_key_of_caller */")
+    assert "$1" in key["sql"]
+    assert api_key not in log.getvalue()

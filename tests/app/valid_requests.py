@@ -5,7 +5,7 @@ A route of the application that is missing here fails tests/app/test_permissions
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -18,7 +18,7 @@ from tests.app.callers import PASSWORD, TEXT, Home, Present, World
 class Call:
     """What a request holds beside its method and path template."""
 
-    ids: dict[str, UUID] = field(default_factory=dict)
+    ids: Mapping[str, UUID | str] = field(default_factory=dict)
     """For the path."""
     body: dict[str, Any] = field(default_factory=dict)
     """Arguments of the client: json, files, data, params."""
@@ -131,8 +131,24 @@ async def _question(_world: World, home: Home, _who: Present) -> Call:
     return Call(body={"json": asked})
 
 
+async def _schedule(world: World, home: Home, _who: Present) -> Call:
+    return Call({"schedule_id": await world.schedule(home)})
+
+
+async def _changed_schedule(world: World, home: Home, _who: Present) -> Call:
+    return Call({"schedule_id": await world.schedule(home)}, {"json": {"cron": "0 4 * * *"}})
+
+
 async def _job(world: World, home: Home, _who: Present) -> Call:
     return Call({"job_id": await world.job(home)})
+
+
+async def _ended_job(world: World, home: Home, _who: Present) -> Call:
+    return Call({"job_id": await world.ended_job(home)})
+
+
+async def _lane(_world: World, _home: Home, _who: Present) -> Call:
+    return Call({"lane": "embed"})
 
 
 async def _other_organization(_world: World, home: Home, _who: Present) -> Call:
@@ -257,12 +273,28 @@ VALID: dict[str, Valid] = {
     "DELETE /v1/documents/{document_id:uuid}": document(204, there=Role.EDITOR),
     "POST /v1/search": Valid(200, _question, names="workspace"),
     "GET /v1/jobs": sends(200),
+    "GET /v1/jobs/stats": sends(200),
+    "GET /v1/jobs/timeseries": sends(200),
     "GET /v1/jobs/{job_id:uuid}": Valid(200, _job, names="workspace"),
+    "POST /v1/jobs/{job_id:uuid}/cancel": Valid(202, _job, names="workspace", there=Role.EDITOR),
+    # Of one that has ended, so that the stream ends too.
+    "GET /v1/jobs/{job_id:uuid}/events": Valid(200, _ended_job, names="workspace"),
+    "POST /v1/jobs/{job_id:uuid}/retry": Valid(
+        202, _ended_job, names="workspace", there=Role.EDITOR
+    ),
+    "GET /v1/schedules": sends(200),
+    "PATCH /v1/schedules/{schedule_id:uuid}": Valid(200, _changed_schedule, names="organization"),
+    "DELETE /v1/schedules/{schedule_id:uuid}": Valid(204, _schedule, names="organization"),
     # Operators
+    "GET /v1/admin/lanes": sends(200),
+    "POST /v1/admin/lanes/{lane:str}/pause": Valid(200, _lane),
+    "POST /v1/admin/lanes/{lane:str}/resume": Valid(200, _lane),
     "GET /v1/admin/organizations": sends(200),
     "POST /v1/admin/organizations": sends(201, json={"name": "Made"}),
     "GET /v1/admin/organizations/{org_id:uuid}": organization(200),
     "PATCH /v1/admin/organizations/{org_id:uuid}": organization(200, json={"tier": "pro"}),
     "POST /v1/admin/organizations/{org_id:uuid}/suspend": organization(200, json={"reason": "x"}),
     "POST /v1/admin/organizations/{org_id:uuid}/resume": organization(200),
+    "GET /v1/objectives": sends(200),
+    "GET /v1/doctor": sends(200),
 }

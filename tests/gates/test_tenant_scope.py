@@ -7,6 +7,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "src" / "muniment"
 BOUNDARIES = {
+    "jobs/schedules/scheduler.py",
     "jobs/worker.py",
     "tenancy/authentication.py",
     "tenancy/first_start.py",

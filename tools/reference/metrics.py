@@ -1,9 +1,11 @@
 """The table of metrics in docs/operations.md."""
 
 from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
 
 from muniment.app import create_app
 from muniment.observability.metrics import Metrics
+from muniment.observability.metrics.exposition import UP, UP_TEXT
 from muniment.settings import Settings
 from tools.reference.markdown import table
 
@@ -17,8 +19,11 @@ def render() -> str:
 
 def metrics() -> list[Metric]:
     """Return every metric that a process of any role reports."""
-    registries = create_app(Settings()).metrics.registry, Metrics("worker").registry
-    return [metric for registry in registries for metric in registry.collect()]
+    processes = create_app(Settings()).metrics, Metrics("worker")
+    registries = [registry for one in processes for registry in (one.registry, one.shared)]
+    # Told by whoever gathers them, so in no registry.
+    gathered = GaugeMetricFamily(UP, UP_TEXT)
+    return [gathered, *(metric for registry in registries for metric in registry.collect())]
 
 
 def _exposed_name(metric: Metric) -> str:

@@ -12,6 +12,7 @@ SOURCES = {
     "command-line.md": "tools.reference.commands",
     "http.md": "tools.reference.routes",
     "operations.md": "tools.reference.metrics",
+    "doctor.md": "tools.reference.doctor",
 }
 """Which module renders the written part of which page."""
 

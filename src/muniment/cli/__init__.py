@@ -8,10 +8,15 @@ from muniment.cli import (
     admin,
     database,
     demo,
+    doctor,
     evaluation,
     ingest,
     jobs,
+    jobs_figures,
+    jobs_schedules,
+    jobs_watch,
     keys,
+    objectives,
     operators,
     people,
     processes,
@@ -30,14 +35,20 @@ app.command()(demo.demo)
 app.command()(ingest.ingest)
 app.command()(search.search)
 app.command(name="eval")(evaluation.evaluate_folder)
+app.command()(doctor.doctor)
 app.command()(processes.api)
 app.command()(processes.worker)
+app.command()(objectives.objectives)
 app.add_typer(database.app, name="db")
 app.add_typer(jobs.app, name="jobs")
+jobs_watch.register(jobs.app)
+jobs_figures.register(jobs.app)
+jobs_schedules.register(jobs.app)
 app.add_typer(admin.app, name="admin")
 keys.register(app)
 people.register(admin.app)
 operators.register(admin.app)
+objectives.register(admin.app)
 
 
 def main() -> None:

@@ -86,7 +86,8 @@ def worker_children(*options: str) -> list[Child]:
     Embedding has a process of its own that gives way to all others: it may take hours, and
     search by words does not wait for it.
     """
-    quick = ["--lane", Lane.FAST.value, "--lane", Lane.CONVERT.value]
+    lanes = [lane for lane in Lane if lane is not Lane.EMBED]
+    quick = [option for lane in lanes for option in ("--lane", lane.value)]
     return [
         Child("worker", ["worker", *quick, *options]),
         Child("embedding worker", ["worker", "--lane", Lane.EMBED.value, *options]),

@@ -64,7 +64,7 @@ def call(settings: Settings, method: str, path: str, **arguments: Any) -> Any:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise RemoteFailed(f"{settings.url} cannot be reached: {error}") from error
     if not answer.is_success:
-        raise RemoteFailed(f"{settings.url} answered: {_detail(answer)}")
+        raise RemoteFailed(f"{settings.url} answered: {detail_of(answer)}")
     return answer.json() if answer.content else None
 
 
@@ -137,7 +137,8 @@ def _settled(settings: Settings, upload: dict[str, Any]) -> Iterator[RemoteFailu
             return
 
 
-def _detail(answer: httpx.Response) -> str:
+def detail_of(answer: httpx.Response) -> str:
+    """Return what a refused request was told."""
     try:
         problem: dict[str, Any] = answer.json()
         return str(problem.get("detail") or problem)

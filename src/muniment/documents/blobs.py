@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
+from uuid import uuid4
 
 import obstore
 from obstore.exceptions import BaseError
@@ -88,6 +89,22 @@ class BlobStore:
         except (BaseError, OSError) as error:
             raise _translated(error) from error
         return digest, size
+
+    def probe(self) -> None:
+        """Write a few bytes, read them back and delete them.
+
+        Raises:
+            DiskFull, BlobStoreUnavailable: one of these cannot be done.
+        """
+        key, data = f"probe/{uuid4().hex}", b"probe"
+        try:
+            obstore.put(self._store, key, data, use_multipart=False)
+            found = bytes(obstore.get(self._store, key).bytes())
+            obstore.delete(self._store, key)
+        except (BaseError, OSError) as error:
+            raise _translated(error) from error
+        if found != data:
+            raise BlobStoreUnavailable("The blob store does not give back what was written.")
 
     def _has(self, key: str) -> bool:
         try:

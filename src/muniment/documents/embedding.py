@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,9 @@ from muniment.documents.embedding_model import (
     read_tokenizer,
 )
 from muniment.documents.embedding_runtime import Encoder, Floats, TokenBatch, load_encoder
+from muniment.documents.observers import EmbeddedThing, EmbeddingObserver
 from muniment.errors import MunimentError
+from muniment.spans import stage
 
 BATCH_TOKENS = 1024
 """Tokens of one batch, padding included. Larger ones are no faster and delay a stop."""
@@ -85,6 +88,7 @@ class Embedder:
         self._closed = threading.Event()
         self._priority = _QueryPriority()
         self._queries = _QueryVectors()
+        self._observers: tuple[EmbeddingObserver, ...] = ()
         self._query_thread = ThreadPoolExecutor(1, "embed-query")
         self._passage_thread = ThreadPoolExecutor(1, "embed-passages")
         self._query_thread.submit(self._warm_up)
@@ -107,6 +111,15 @@ class Embedder:
                 tokens than the model has positions.
         """
         return cls(model, max_tokens=max_tokens, threads=threads)
+
+    @contextmanager
+    def observed_by(self, observer: EmbeddingObserver) -> Iterator[None]:
+        """Report what is embedded while the context is open."""
+        self._observers += (observer,)
+        try:
+            yield
+        finally:
+            self._observers = tuple(one for one in self._observers if one is not observer)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -136,7 +149,8 @@ class Embedder:
             self._passage_thread, self._embed_passages, texts, stop
         )
         try:
-            return await work
+            with self._waiting("passages"):
+                return await work
         finally:
             stop.set()
 
@@ -148,10 +162,13 @@ class Embedder:
         """
         found = self._queries.get(text)
         if found is not None:
+            for observer in self._observers:
+                observer.query_known()
             return found
-        vector = await asyncio.get_running_loop().run_in_executor(
-            self._query_thread, self._embed_query, text
-        )
+        with self._waiting("query"):
+            vector = await asyncio.get_running_loop().run_in_executor(
+                self._query_thread, self._embed_query, text
+            )
         self._queries.put(text, vector)
         return vector
 
@@ -186,7 +203,7 @@ class Embedder:
         def keep(_: TokenBatch, vectors: Floats) -> None:
             vector[:] = vectors[0]
 
-        with self._query_lock, self._priority:
+        with self._query_lock, self._priority, self._timed("query", 1):
             self._query_encoder.run(self._batches([text]), keep)
         vector.flags.writeable = False
         return vector
@@ -209,8 +226,28 @@ class Embedder:
                 self._passage_encoder = load_encoder(
                     self._files.weights, threads=self._threads, streams=self._threads
                 )
-            self._passage_encoder.run(polite(), keep)
+            with self._timed("passages", len(texts)):
+                self._passage_encoder.run(polite(), keep)
         return vectors
+
+    @contextmanager
+    def _waiting(self, what: EmbeddedThing) -> Iterator[None]:
+        observers = self._observers
+        for observer in observers:
+            observer.began(what)
+        try:
+            with stage(f"embed {what}"):
+                yield
+        finally:
+            for observer in observers:
+                observer.ended(what)
+
+    @contextmanager
+    def _timed(self, what: EmbeddedThing, texts: int) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        for observer in self._observers:
+            observer.embedded(what, texts, time.perf_counter() - began)
 
     def _batches(self, texts: Sequence[str]) -> Iterator[TokenBatch]:
         """Cut the texts into batches of similar length, so that little is spent on padding."""

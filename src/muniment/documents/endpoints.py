@@ -55,6 +55,7 @@ Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the 
 @get(
     "/v1/documents",
     action=Action.DOCUMENTS_READ,
+    reads="replica",
     tags=["documents"],
     summary="List documents, newest first",
 )
@@ -159,6 +160,7 @@ async def remove_document(
 @get(
     "/v1/documents/{document_id:uuid}/chunks",
     action=Action.DOCUMENTS_READ,
+    reads="replica",
     tags=["documents"],
     summary="List the passages of a document",
 )

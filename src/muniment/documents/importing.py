@@ -98,11 +98,18 @@ async def keep_folders(
 
 
 async def import_items(
-    work: UnitOfWork, source: Source, run_id: UUID, items: Sequence[Item], tiers: Tiers
+    work: UnitOfWork,
+    source: Source,
+    run_id: UUID,
+    items: Sequence[Item],
+    tiers: Tiers,
+    *,
+    parent_id: UUID | None = None,
 ) -> ImportCounts:
     """Record new and changed items and enqueue their conversion, in this transaction.
 
-    What was searchable of a changed item stays so until its new content replaces it.
+    The conversions are children of the job `parent_id`, which shows how they get on. What was
+    searchable of a changed item stays so until its new content replaces it.
 
     Raises:
         QuotaExceeded, OrganizationSuspended, UploadTooLarge: see `upsert_items`.
@@ -111,7 +118,7 @@ async def import_items(
     waiting = [
         (row["document_id"], row["size_bytes"]) for row in rows if row["status"] == "pending"
     ]
-    await enqueue_conversion(work, waiting)
+    await enqueue_conversion(work, waiting, source_id=source.source_id, parent_id=parent_id)
     added = sum(row["added"] for row in rows)
     changed = sum(not row["added"] and row["status"] == "pending" for row in rows)
     return ImportCounts(added, changed)

@@ -57,16 +57,29 @@ async def embed_documents(job: RunningJob, payload: DocumentsPayload) -> None:
     ).run()
 
 
-async def enqueue_embedding(work: UnitOfWork, document_ids: list[UUID]) -> None:
-    """Enqueue the embedding of documents that became searchable."""
-    await enqueue(work, embed_documents, DocumentsPayload(document_ids))
+async def enqueue_embedding(
+    work: UnitOfWork, document_ids: list[UUID], source_id: UUID | None
+) -> None:
+    """Enqueue the embedding of documents of a source that became searchable."""
+    await enqueue(work, embed_documents, DocumentsPayload(document_ids), group_id=source_id)
 
 
-async def enqueue_conversion(work: UnitOfWork, documents: Sequence[tuple[UUID, int]]) -> None:
-    """Enqueue the conversion of documents (id, size in bytes), in batches of bounded size."""
+async def enqueue_conversion(
+    work: UnitOfWork,
+    documents: Sequence[tuple[UUID, int]],
+    *,
+    source_id: UUID,
+    parent_id: UUID | None,
+) -> None:
+    """Enqueue the conversion of documents (id, size in bytes), in batches of bounded size.
+
+    `parent_id` is the job of the sync that found them.
+    """
     payloads = [DocumentsPayload(batch) for batch in _batches(documents)]
     if payloads:
-        await enqueue_many(work, convert_documents, payloads)
+        await enqueue_many(
+            work, convert_documents, payloads, parent_id=parent_id, group_id=source_id
+        )
 
 
 def _batches(documents: Iterable[tuple[UUID, int]]) -> Iterator[list[UUID]]:

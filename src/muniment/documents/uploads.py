@@ -67,7 +67,9 @@ async def import_uploads(
     rows = await upsert_items(work, Source(source_id, workspace_id), None, items, tiers)
     ids = {row["external_id"]: row["document_id"] for row in rows}
     document_ids = [ids[item.external_id] for item in items]
-    job_id = await enqueue(work, convert_documents, DocumentsPayload(document_ids))
+    job_id = await enqueue(
+        work, convert_documents, DocumentsPayload(document_ids), group_id=source_id
+    )
     return document_ids, job_id
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import MediaType, Request, Response, get
 from litestar.di import NamedDependency
-from litestar.params import SkipValidation
+from litestar.params import QueryParameter, SkipValidation
 
 from muniment import __version__
 from muniment.db import Database
 from muniment.observability.errors import NotReady
 from muniment.observability.health import Check, check_readiness
-from muniment.observability.metrics import Metrics
+from muniment.observability.metrics.gathering import Exposition
 
 
 class Alive(msgspec.Struct, frozen=True):
@@ -47,10 +47,21 @@ async def readyz(database: NamedDependency[SkipValidation[Database]]) -> Ready:
 
 @get("/metrics", tags=["process"], summary="Metrics for Prometheus", media_type=MediaType.TEXT)
 async def metrics(
-    request: Request[Any, Any, Any], process_metrics: NamedDependency[SkipValidation[Metrics]]
+    request: Request[Any, Any, Any],
+    exposition: NamedDependency[SkipValidation[Exposition]],
+    gathered: Annotated[
+        bool,
+        QueryParameter(
+            description="Of every process of this machine; else of the one that answers, alone."
+        ),
+    ] = True,
 ) -> Response[bytes]:
-    """Return this process's metrics in the Prometheus or OpenMetrics text format."""
-    body, media_type = process_metrics.render(request.headers.get("accept", ""))
+    """Return metrics in the Prometheus or OpenMetrics text format.
+
+    Those of all processes of this machine carry the labels `process` and `slot`.
+    """
+    told = exposition.gathered if gathered else exposition.own
+    body, media_type = await told(request.headers.get("accept", ""))
     # The framework adds the character set by itself.
     return Response(body, media_type=media_type.removesuffix("; charset=utf-8"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from muniment.errors import ServiceUnavailable
+from muniment.errors import MunimentError, ServiceUnavailable
 
 
 class NotReady(ServiceUnavailable):
@@ -21,3 +21,17 @@ class NotReady(ServiceUnavailable):
             retry_after=5,
         )
         self.checks = checks
+
+
+class ShippedFilesUnwritable(MunimentError):
+    """The dashboards and rules cannot be written there."""
+
+    code = "shipped_files_unwritable"
+    title = "Not writable"
+
+
+class TracingUnavailable(MunimentError):
+    """Traces are to be sent to a collector, but OpenTelemetry's SDK is not installed."""
+
+    code = "tracing_unavailable"
+    title = "Tracing unavailable"

@@ -16,7 +16,7 @@ from muniment.errors import MunimentError
 if TYPE_CHECKING:
     from muniment.db import Database
 
-QUEUE_TABLE = "queue.pgqueuer"
+QUEUE_TABLE = "queue.entries"
 CHECK_SECONDS = 3.0
 """A database that needs longer to answer the checks is not ready."""
 

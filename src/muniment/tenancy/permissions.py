@@ -25,6 +25,8 @@ class Action(StrEnum):
     DOCUMENTS_WRITE = "documents.write"
     SEARCH = "search"
     JOBS_READ = "jobs.read"
+    JOBS_MANAGE = "jobs.manage"
+    SCHEDULES_MANAGE = "schedules.manage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ RULES: dict[Action, Rule] = {
     Action.DOCUMENTS_WRITE: Rule(Role.EDITOR),
     Action.SEARCH: Rule(Role.VIEWER),
     Action.JOBS_READ: Rule(Role.VIEWER),
+    Action.JOBS_MANAGE: Rule(Role.EDITOR),
+    Action.SCHEDULES_MANAGE: Rule(Role.ADMIN, organization_wide=True),
 }
 
 

@@ -30,6 +30,10 @@ AuditAction = Literal[
     "session.ended",
     "password.changed",
     "document.deleted",
+    "job.cancelled",
+    "job.retried",
+    "schedule.changed",
+    "schedule.removed",
     "usage.recounted",
     "audit_log.exported",
 ]
@@ -64,6 +68,10 @@ MEANINGS: dict[AuditAction, str] = {
     "session.ended": "A member signed out.",
     "password.changed": "A member changed their password.",
     "document.deleted": "A document was deleted.",
+    "job.cancelled": "A job was cancelled, with the descendants that were unfinished.",
+    "job.retried": "A job that had failed or was cancelled was queued again.",
+    "schedule.changed": "It was set when jobs recur, or whether they do.",
+    "schedule.removed": "Jobs do not recur any more.",
     "usage.recounted": "The counts of documents and bytes were made anew.",
     "audit_log.exported": "The audit log was exported.",
 }

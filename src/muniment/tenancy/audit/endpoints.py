@@ -64,6 +64,7 @@ class _Export(Operation):
     tags=["tenancy"],
     summary="List who did what, newest first",
     action=Action.AUDIT_READ,
+    reads="replica",
 )
 async def list_audit_log(
     *,

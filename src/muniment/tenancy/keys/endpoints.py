@@ -28,6 +28,7 @@ from muniment.tenancy.permissions import Action
     tags=["tenancy"],
     summary="List API keys, newest first",
     action=Action.KEYS_MANAGE,
+    reads="replica",
 )
 async def list_api_keys(
     *,

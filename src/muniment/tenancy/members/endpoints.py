@@ -237,6 +237,7 @@ async def delete_workspace_role(
     tags=["tenancy"],
     summary="List open invitations",
     action=Action.MEMBERS_MANAGE,
+    reads="replica",
 )
 async def list_invitations(
     *, uow: Work, cursor_secret: Secret, limit: Limit = 50, cursor: Cursor = None

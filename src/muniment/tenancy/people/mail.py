@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 import structlog
 from aiosmtplib import SMTPException, SMTPResponseException, send
 
+from muniment.outside_services import outside_service
 from muniment.settings import InvalidSetting, Settings
 
 TIMEOUT_SECONDS = 20.0
@@ -73,8 +74,10 @@ class Mailer:
         if self._server is None:
             return False
         try:
-            async with self._sending, asyncio.timeout(TIMEOUT_SECONDS):
-                await self._hand_over(self._server, recipient, subject, text)
+            async with self._sending:
+                with outside_service("smtp"):
+                    async with asyncio.timeout(TIMEOUT_SECONDS):
+                        await self._hand_over(self._server, recipient, subject, text)
         except (SMTPException, OSError, TimeoutError, MessageError, ValueError) as error:
             code = error.code if isinstance(error, SMTPResponseException) else None
             _log.warning("mail_not_sent", reason=type(error).__name__, smtp_code=code)

@@ -15,6 +15,7 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key, KeySet
 
+from muniment.outside_services import outside_service
 from muniment.tenancy.people.oidc.errors import ProviderUnavailable
 
 T = TypeVar("T")
@@ -135,12 +136,13 @@ class Discovery:
             raise ProviderUnavailable(retry_after=_PAUSE_SECONDS)
         body = bytearray()
         try:
-            async with self._http.stream("GET", address) as response:
-                response.raise_for_status()
-                async for piece in response.aiter_bytes():
-                    body += piece
-                    if len(body) > _LARGEST_DOCUMENT:
-                        raise self.failed("document_too_large")
+            with outside_service("oidc"):
+                async with self._http.stream("GET", address) as response:
+                    response.raise_for_status()
+                    async for piece in response.aiter_bytes():
+                        body += piece
+                        if len(body) > _LARGEST_DOCUMENT:
+                            raise self.failed("document_too_large")
             return msgspec.json.decode(body, type=kind)
         except (httpx2.HTTPError, httpx2.InvalidURL, msgspec.DecodeError) as error:
             raise self.failed(type(error).__name__) from error

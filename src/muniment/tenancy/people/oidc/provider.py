@@ -20,6 +20,7 @@ from authlib.integrations.httpx_client import (  # type: ignore[import-untyped]
     OAuthError,
 )
 
+from muniment.outside_services import outside_service
 from muniment.settings import InvalidSetting, Settings
 from muniment.tenancy.people.oidc.attempt import Attempt
 from muniment.tenancy.people.oidc.discovery import Discovery, Metadata, is_safe
@@ -149,12 +150,13 @@ class IdentityProvider:
         self, client: Any, metadata: Metadata, attempt: Attempt, code: str
     ) -> dict[str, Any]:
         try:
-            token: dict[str, Any] = await client.fetch_token(
-                metadata.token_endpoint,
-                grant_type="authorization_code",
-                code=code,
-                code_verifier=attempt.code_verifier,
-            )
+            with outside_service("oidc"):
+                token: dict[str, Any] = await client.fetch_token(
+                    metadata.token_endpoint,
+                    grant_type="authorization_code",
+                    code=code,
+                    code_verifier=attempt.code_verifier,
+                )
         except OAuthError as error:
             if error.error == "invalid_grant":
                 raise refusal("invalid_grant") from error
@@ -166,8 +168,9 @@ class IdentityProvider:
         return token
 
     async def _userinfo(self, client: Any, address: str) -> dict[str, Any]:
-        response = await client.get(address)
-        response.raise_for_status()
+        with outside_service("oidc"):
+            response = await client.get(address)
+            response.raise_for_status()
         return msgspec.json.decode(response.content, type=dict[str, Any])
 
     def _client(self, metadata: Metadata) -> Any:
