@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import structlog
 
 from muniment.db import Database, OrgId, Role, TenantScope, UnitOfWork, load_statements
+from muniment.errors import MunimentError
 from muniment.jobs.enqueue import enqueue
 from muniment.jobs.outcome import DATABASE_TROUBLE
 from muniment.jobs.schedules.timing import next_time
@@ -64,7 +66,13 @@ class Scheduler:
             wait: float = row["wait"].total_seconds()
             if wait > 0:
                 return min(wait + 0.005, _LONGEST_SLEEP)
-            await self._enqueue(OrgId(row["org_id"]), row["schedule_id"])
+            try:
+                await self._enqueue(OrgId(row["org_id"]), row["schedule_id"])
+            except (MunimentError, asyncpg.PostgresError) as error:
+                # It stays due and is tried again; the others are not held up.
+                _log.error(
+                    "schedule failed", schedule_id=str(row["schedule_id"]), reason=str(error)
+                )
         return 0.0 if len(rows) == _AT_A_TIME else _LONGEST_SLEEP
 
     async def _enqueue(self, org_id: OrgId, schedule_id: UUID) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Metric
 
 REFRESH_SECONDS = 10.0
+MOST_TIME_SHARE = 0.02
+"""Share of the time that reading may take."""
 KEPT_SECONDS = 60.0
 """A reading that is older is not shown: no value is better than one that may be wrong."""
 
@@ -76,14 +78,18 @@ class QueueMetrics(Collector):
     ) -> None:
         """Read the queue again and again, until cancelled; a reading that fails is left out.
 
-        It waits first: a process that has just started has other things to do.
+        It waits first: a process that has just started has other things to do. Counting a queue
+        of a million jobs takes a moment; then it is counted less often.
         """
+        took = 0.0
         while True:
-            await asyncio.sleep(every)
+            await asyncio.sleep(min(max(every, took / MOST_TIME_SHARE), KEPT_SECONDS / 2))
+            began = self._clock()
             try:
                 self.show(await read())
             except (MunimentError, asyncpg.PostgresError, OSError) as error:
                 _log.warning("queue_not_measured", reason=type(error).__name__)
+            took = self._clock() - began
 
     def collect(self) -> Iterator[Metric]:
         """Yield depth, age and pauses, without values when nothing fresh is known."""
