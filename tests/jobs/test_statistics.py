@@ -20,7 +20,7 @@ from muniment.db import (
     observe_statements,
 )
 from muniment.jobs import Lane
-from muniment.jobs.control.schemas import Figures, JobBucket, Times
+from muniment.jobs.control.schemas import Figures, JobBucket, Times, Waiting
 from muniment.jobs.control.spans import Buckets, parse_span
 from muniment.jobs.control.statistics import job_statistics, job_timeseries
 from muniment.jobs.errors import InvalidTimeSpan
@@ -46,6 +46,10 @@ def percentile(values: list[float], fraction: float) -> float:
     return sorted(values)[math.ceil(fraction * len(values)) - 1]
 
 
+def waiting(values: list[float]) -> Waiting:
+    return Waiting(fmean(values), max(values)) if values else Waiting(None, None)
+
+
 def times(values: list[float]) -> Times:
     if not values:
         return Times(None, None, None, None, None)
@@ -68,7 +72,7 @@ def figures(jobs: list[Past], since: datetime, until: datetime) -> Figures:
         rate * 60,
         failed / (succeeded + failed) if succeeded + failed else None,
         times([job.ran for job in ended if job.ran is not None]),
-        times([job.waited for job in ended if job.waited is not None]),
+        waiting([job.waited for job in ended if job.waited is not None]),
     )
 
 
@@ -91,7 +95,7 @@ def same(found: Any, wanted: Any) -> bool:
     """Equal, but for the last digits of floating-point numbers."""
     if isinstance(wanted, float) and isinstance(found, float):
         return math.isclose(found, wanted, rel_tol=1e-9, abs_tol=1e-6)
-    if isinstance(wanted, (Figures, Times, JobBucket)):
+    if isinstance(wanted, (Figures, Times, Waiting, JobBucket)):
         fields = wanted.__struct_fields__
         return all(same(getattr(found, name), getattr(wanted, name)) for name in fields)
     return bool(found == wanted)
@@ -128,8 +132,9 @@ async def test_no_jobs_have_no_times(database: Database, scope: TenantScope) -> 
     async with database.unit_of_work(scope) as work:
         found = await job_statistics(work, DAY)
         series = await job_timeseries(work, DAY, HOUR)
-    nothing = Times(None, None, None, None, None)
-    assert found.overall == Figures(0, 0, 0, 0, 0, 0.0, 0.0, None, nothing, nothing)
+    times = Times(None, None, None, None, None)
+    expected = Figures(0, 0, 0, 0, 0, 0.0, 0.0, None, times, Waiting(None, None))
+    assert found.overall == expected
     assert found.kinds == []
     assert len(series.buckets) == 24
     assert all(bucket == JobBucket(bucket.at, 0, 0, 0, 0, None, None) for bucket in series.buckets)

@@ -60,7 +60,7 @@ def stats(
     if json:
         print_json(found)
         return
-    names = ("ended", "failed", "per min", "mean s", "p50", "p95", "p99", "max", "waited p95")
+    names = ("ended", "failed", "per min", "mean s", "p50", "p95", "p99", "max", "waited max")
     table = Table(
         "kind",
         *(Column(name, justify="right") for name in (*names, "wait", "run")),
@@ -172,7 +172,7 @@ def _row(figures: Figures) -> list[str]:
         f"{figures.failed:,}{rate}",
         f"{figures.per_minute:,.1f}",
         *(_figure(value) for value in (took.mean, took.p50, took.p95, took.p99, took.max)),
-        _figure(figures.waiting.p95),
+        _figure(figures.waiting.max),
         f"{figures.queued:,}",
         f"{figures.running:,}",
     ]

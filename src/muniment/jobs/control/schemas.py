@@ -23,6 +23,13 @@ class Times(Struct, frozen=True):
     max: float | None
 
 
+class Waiting(Struct, frozen=True):
+    """Seconds that jobs waited; none where there was no job."""
+
+    mean: float | None
+    max: float | None
+
+
 class Figures(Struct, frozen=True):
     """How jobs fared in a span of time."""
 
@@ -37,7 +44,7 @@ class Figures(Struct, frozen=True):
         float | None, Meta(description="Failed of those that failed or succeeded, from 0 to 1.")
     ]
     duration: Annotated[Times, Meta(description="Of the last attempt of jobs that ended.")]
-    waiting: Annotated[Times, Meta(description="From when that attempt was due to its start.")]
+    waiting: Annotated[Waiting, Meta(description="From when that attempt was due to its start.")]
 
 
 class FiguresOfKind(Figures, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from muniment.jobs.control.schemas import (
     JobStatistics,
     JobTimeseries,
     Times,
+    Waiting,
 )
 from muniment.jobs.control.spans import Buckets
 from muniment.jobs.task import Lane
@@ -102,7 +103,7 @@ def _figures(row: asyncpg.Record, window: timedelta) -> dict[str, Any]:
         "per_minute": per_second * 60,
         "failure_rate": failed / (failed + succeeded) if failed + succeeded else None,
         "duration": _times(row["ran_mean"], row["ran"]),
-        "waiting": _times(row["waited_mean"], row["waited"]),
+        "waiting": Waiting(_seconds(row["waited_mean"]), _seconds(row["waited_max"])),
     }
 
 
