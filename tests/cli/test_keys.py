@@ -108,3 +108,11 @@ async def test_keys_of_a_server(
 @pytest.mark.parametrize("command", ["list", "create", "rotate", "revoke"])
 def test_the_commands_explain_themselves(command: str) -> None:
     assert keys({}, command, "--help").exit_code == 0
+
+
+def test_a_remote_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUNIMENT_URL", "http://127.0.0.1:1")
+    monkeypatch.delenv("MUNIMENT_API_KEY", raising=False)
+    answer = CliRunner().invoke(app, ["jobs", "list"])
+    assert answer.exit_code == 1
+    assert "MUNIMENT_API_KEY" in " ".join(answer.output.split())

@@ -47,6 +47,20 @@ class RemoteIngestResult(msgspec.Struct, frozen=True):
     failures: list[RemoteFailure]
 
 
+def authorization(settings: Settings) -> dict[str, str]:
+    """Return the header that tells the remote who asks.
+
+    Raises:
+        RemoteFailed: no key is set.
+    """
+    if not settings.api_key:
+        raise RemoteFailed(
+            "MUNIMENT_URL is set, so this is to be done there, but MUNIMENT_API_KEY is not: set "
+            "it to a key of that installation."
+        )
+    return {"Authorization": f"Bearer {settings.api_key}"}
+
+
 def call(settings: Settings, method: str, path: str, **arguments: Any) -> Any:
     """Make one request and return its answer, decoded; None where it has no content.
 
@@ -57,7 +71,7 @@ def call(settings: Settings, method: str, path: str, **arguments: Any) -> Any:
         answer = httpx.request(
             method,
             f"{(settings.url or '').rstrip('/')}{path}",
-            headers={"Authorization": f"Bearer {settings.api_key or ''}"},
+            headers=authorization(settings),
             timeout=120,
             **arguments,
         )

@@ -9,7 +9,7 @@ from uuid import UUID
 import httpx
 import msgspec
 
-from muniment.cli.remote import RemoteFailed, detail_of
+from muniment.cli.remote import RemoteFailed, authorization, detail_of
 from muniment.jobs.schemas import JobDetail
 from muniment.settings import Settings
 
@@ -27,7 +27,7 @@ def job_states(settings: Settings, job_id: UUID) -> Iterator[JobDetail]:
         RemoteFailed: the remote could not be reached several times, or answered with an error.
     """
     address = f"{(settings.url or '').rstrip('/')}/v1/jobs/{job_id}/events"
-    headers = {"Authorization": f"Bearer {settings.api_key or ''}"}
+    headers = authorization(settings)
     failures = 0
     while True:
         try:

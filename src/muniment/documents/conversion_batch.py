@@ -68,6 +68,8 @@ class ConversionBatch:
                 # One that is called after its file would lend its name; that is not content.
                 if row["title"] != PurePath(row["external_id"]).stem
             }
+        total = len(document_ids)
+        await self.job.progress(total - len(waiting), total, "documents")
         fresh = [row for row in waiting if row["content_hash"] not in twins]
         contents = [
             _of_twin(row, twin) for row in waiting if (twin := twins.get(row["content_hash"]))
@@ -88,6 +90,7 @@ class ConversionBatch:
             await self._settle(contents, failures)
             if unavailable is not None:
                 raise unavailable
+            await self.job.progress(total, total, "documents")
         finally:
             for conversion in conversions:
                 await conversion.discard()

@@ -155,15 +155,23 @@ CREATE FUNCTION record_progress(
     SET search_path = public, pg_temp
     AS $$
 BEGIN
+    WITH seen AS (
+        SELECT reported.*
+        FROM unnest(
+            record_progress.org_ids, record_progress.job_ids, record_progress.done,
+            record_progress.totals, record_progress.units, record_progress.rates
+        ) AS reported (org_id, job_id, done, total, unit, rate)
+        JOIN jobs AS job USING (org_id, job_id)
+        WHERE job.status = 'running' AND job.worker_id = record_progress.worker
+        -- A job that commits a step at this moment holds its row. Waiting for it would hold up
+        -- the steps of all the others; its next report comes.
+        FOR NO KEY UPDATE OF job SKIP LOCKED
+    )
     UPDATE jobs AS job
     SET progress_done = seen.done, progress_total = seen.total, progress_unit = seen.unit,
         progress_rate = seen.rate
-    FROM unnest(
-        record_progress.org_ids, record_progress.job_ids, record_progress.done,
-        record_progress.totals, record_progress.units, record_progress.rates
-    ) AS seen (org_id, job_id, done, total, unit, rate)
-    WHERE job.org_id = seen.org_id AND job.job_id = seen.job_id
-        AND job.status = 'running' AND job.worker_id = record_progress.worker;
+    FROM seen
+    WHERE job.org_id = seen.org_id AND job.job_id = seen.job_id;
     PERFORM queue.announce_changes(record_progress.job_ids, NULL);
 END
 $$;
