@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 
 from muniment.db import Database, TenantScope, UnitOfWork
+from tests.conftest import Clone
 from tests.search.library import INDEX, MODEL, add_document, by_meaning, by_words, new_library, unit
 
 PASSAGES = 4000
 
 
 @pytest.fixture
-async def filled(database: Database, scope: TenantScope, other_scope: TenantScope) -> TenantScope:
+async def filled(
+    clone: Clone, database: Database, scope: TenantScope, other_scope: TenantScope
+) -> TenantScope:
     """An organization of 4,000 passages beside another one with the same words."""
     random = np.random.default_rng(0)
     for one in (other_scope, scope):
@@ -26,6 +30,8 @@ async def filled(database: Database, scope: TenantScope, other_scope: TenantScop
                 vectors = random.standard_normal((500, MODEL.dimensions)).astype(np.float32)
                 vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
                 await INDEX.upsert_embeddings(work, MODEL, added.chunk_ids, vectors)
+    with psycopg.connect(clone.installation.owner_dsn, autocommit=True) as owner:
+        owner.execute("ANALYZE")  # which comes by itself sooner or later, and plans depend on it
     return scope
 
 
