@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,9 +18,10 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
-import filelock
 import psycopg
 import pytest
+
+from tests.debian import Unobtainable, unpacked
 
 PORT = 6432
 ROLES = ("muniment_app", "muniment_worker", "muniment_operator", "postgres")
@@ -30,10 +30,6 @@ _PACKAGES = ("pgbouncer", "libevent-2.1-7", "libc-ares2")
 """Debian's names of the program and of the libraries that a small system may lack."""
 _USER = "embedded_postgres"
 """PgBouncer refuses to run as root; this is the user of the server then."""
-
-
-class Unobtainable(Exception):
-    """There is no PgBouncer here and none can be fetched."""
 
 
 @dataclass
@@ -168,34 +164,6 @@ def _program() -> Program:
     found = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if found is not None:
         return Program(Path(found))
-    # Taken apart rather than installed: that needs no rights and changes nothing of the system.
-    kept = Path(sys.prefix, "share", "muniment-tests")
-    kept.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(kept / "pgbouncer.lock", timeout=180):
-        folder = kept / "pgbouncer"
-        if not folder.is_dir():
-            _fetch(folder)
+    folder = unpacked("pgbouncer", *_PACKAGES)
     libraries = ":".join(str(path) for path in folder.glob("usr/lib/*-linux-gnu*"))
     return Program(folder / "usr" / "sbin" / "pgbouncer", libraries)
-
-
-def _fetch(folder: Path) -> None:
-    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        raise Unobtainable("it is not installed, and this is no Debian to fetch its package from")
-    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
-        download = ["apt-get", "download", *_PACKAGES]
-        if _run(download, name) is not None:
-            # A new machine has no list of packages yet.
-            _run(["apt-get", "update"], name)
-            if (failed := _run(download, name)) is not None:
-                raise Unobtainable(failed)
-        unpacked = Path(name, "unpacked")
-        for package in Path(name).glob("*.deb"):
-            subprocess.run(["dpkg-deb", "-x", package, unpacked], check=True)
-        unpacked.rename(folder)
-
-
-def _run(command: list[str], folder: str) -> str | None:
-    """Run a command and return why it failed, or None."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=120)
-    return done.stderr.decode(errors="replace") if done.returncode else None

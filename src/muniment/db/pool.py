@@ -7,6 +7,7 @@ whose server has gone as long as nobody has noticed.
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -250,15 +251,8 @@ class Pool:
             await self._pool.expire_connections()
 
 
-class OneStatement:
-    """Runs single statements outside of transactions, each on whatever connection is free.
-
-    A statement that meets a lost connection is run again on a new one, so it must do no harm
-    when it runs twice.
-    """
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+class StatementRunner(ABC):
+    """Takes the place of a connection where only statements are run."""
 
     async def fetch(self, query: str, *arguments: Any) -> Any:
         """Return all rows."""
@@ -275,6 +269,21 @@ class OneStatement:
     async def execute(self, query: str, *arguments: Any) -> Any:
         """Return the command tag."""
         return await self._run("execute", query, arguments)
+
+    @abstractmethod
+    async def _run(self, method: str, query: str, arguments: tuple[Any, ...]) -> Any:
+        """Run a statement by a method of a connection."""
+
+
+class OneStatement(StatementRunner):
+    """Runs single statements outside of transactions, each on whatever connection is free.
+
+    A statement that meets a lost connection is run again on a new one, so it must do no harm
+    when it runs twice.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
 
     async def _run(self, method: str, query: str, arguments: tuple[Any, ...]) -> Any:
         async def run(connection: PooledConnection) -> Any:

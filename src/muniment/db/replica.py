@@ -21,7 +21,7 @@ import asyncpg
 import structlog
 
 from muniment.db.errors import DatabaseUnavailable, PoolExhausted
-from muniment.db.pool import LOST, OneStatement, Operation, Pool
+from muniment.db.pool import LOST, OneStatement, Operation, Pool, StatementRunner
 from muniment.db.statements import load_statements
 from muniment.db.unit_of_work import ROLLBACK_SECONDS, UnitOfWork
 
@@ -246,7 +246,7 @@ async def _end(connection: Any) -> None:
             await connection.execute("ROLLBACK", timeout=ROLLBACK_SECONDS)
 
 
-class _Reader:
+class _Reader(StatementRunner):
     """A connection to the replica that becomes one to the primary when the replica fails."""
 
     def __init__(self, connection: Any, move: Callable[[BaseException], Awaitable[Any]]) -> None:
@@ -254,22 +254,6 @@ class _Reader:
         self._connection = connection
         self._move = move
         self.moved = False
-
-    async def fetch(self, query: str, *arguments: Any) -> Any:
-        """Return all rows."""
-        return await self._run("fetch", query, arguments)
-
-    async def fetchrow(self, query: str, *arguments: Any) -> Any:
-        """Return the first row, or None."""
-        return await self._run("fetchrow", query, arguments)
-
-    async def fetchval(self, query: str, *arguments: Any) -> Any:
-        """Return the first column of the first row, or None."""
-        return await self._run("fetchval", query, arguments)
-
-    async def execute(self, query: str, *arguments: Any) -> Any:
-        """Return the command tag."""
-        return await self._run("execute", query, arguments)
 
     async def _run(self, method: str, query: str, arguments: tuple[Any, ...]) -> Any:
         try:

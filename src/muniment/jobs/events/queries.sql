@@ -12,7 +12,3 @@ DELETE FROM queue.watched WHERE watcher = :watcher AND job_id = ANY (:job_ids::u
 -- name: hold_job$
 -- Wait for whoever is changing the job and may not have seen that it is watched.
 SELECT 1 FROM jobs WHERE job_id = :job_id FOR SHARE;
-
--- name: ping$
--- Find out whether the connection still leads to the server.
-SELECT 1;
