@@ -167,9 +167,6 @@ class Ledger:
                 self._settled.set()
 
     async def _write(self, batch: list[Outcome]) -> None:
-        # In one order everywhere, so that whoever changes several jobs at once waits for us, or we
-        # for them, and never both.
-        batch = sorted(batch, key=lambda outcome: outcome.claim.job_id)
         finished = [outcome for outcome in batch if isinstance(outcome, Finished)]
         requeued = [outcome for outcome in batch if isinstance(outcome, Requeued)]
         written: set[UUID] = set()

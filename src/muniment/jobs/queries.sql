@@ -134,10 +134,19 @@ LIMIT 1000;
 
 -- name: beat
 -- Show that this worker still works on its jobs. Bounded by the concurrency of its lanes.
-UPDATE queue.entries
+WITH held AS MATERIALIZED (
+    -- In one order, as everybody locks entries.
+    SELECT org_id, job_id
+    FROM queue.entries
+    WHERE worker_id = :worker_id AND state = 'running'
+    ORDER BY job_id
+    FOR UPDATE
+)
+UPDATE queue.entries AS entry
 SET heartbeat = now()
-WHERE worker_id = :worker_id AND state = 'running'
-RETURNING job_id, cancel_requested;
+FROM held
+WHERE entry.org_id = held.org_id AND entry.job_id = held.job_id
+RETURNING entry.job_id, entry.cancel_requested;
 
 -- name: get_job^
 -- One job by its id.
