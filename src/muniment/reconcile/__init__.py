@@ -1,0 +1,1 @@
+"""Reconciliation: which records of two datasets belong together, and why."""

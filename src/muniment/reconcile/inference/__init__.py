@@ -1,0 +1,1 @@
+"""What columns are: their types, roles and formats, told from headers and values."""

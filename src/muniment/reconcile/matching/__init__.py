@@ -1,0 +1,1 @@
+"""Finding matches: by exact keys, by amounts, and by the likeness of records."""

@@ -1,0 +1,1 @@
+"""The stages for money: what settles what."""

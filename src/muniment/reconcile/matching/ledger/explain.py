@@ -1,0 +1,103 @@
+"""Why two records of two ledgers were matched, field by field, for people."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, timedelta
+from decimal import Decimal
+
+from muniment.reconcile.matching.ledger.amounts import Relation
+from muniment.reconcile.matching.ledger.comparison import Comparison
+from muniment.reconcile.matching.ledger.hypotheses import Hypothesis, Part
+from muniment.reconcile.matching.ledger.references import Likeness
+from muniment.reconcile.matching.ledger.weights import Weights
+from muniment.reconcile.matching.match import FieldEvidence
+
+_AGREEMENT = {
+    Likeness.none: 0.0, Likeness.slip: 0.5, Likeness.number: 0.8, Likeness.same: 1.0,
+}  # fmt: skip
+_EPOCH = date(1970, 1, 1)
+
+
+def money(units: int, scale: int) -> Decimal:
+    """Return minor units as a decimal."""
+    return Decimal(units).scaleb(-scale)
+
+
+def explain(
+    part: Part, whole: Hypothesis, comparison: Comparison, weights: Weights, scale: int
+) -> list[FieldEvidence]:
+    """Return what agreed and disagreed between the two records of a part, in bits."""
+    features = comparison.features(part.i, part.j)
+    left, right = comparison.left, comparison.right
+    ours, theirs = int(left.amounts[part.i]), int(right.amounts[part.j])
+    bits = 1.0 / math.log(2.0)
+    found = [
+        FieldEvidence(
+            left.amount_name, right.amount_name,
+            str(money(ours, scale)), str(money(theirs, scale)),
+            _amount_agreement(part, ours, theirs), _amount_weight(part, whole, weights) * bits,
+        )
+    ]  # fmt: skip
+    if features.name >= 0:
+        pair = max(comparison.names, key=lambda p: p.similarity(part.i, part.j))
+        found.append(
+            FieldEvidence(
+                pair.left.name, pair.right.name,
+                pair.left.values[part.i], pair.right.values[part.j],
+                features.name, weights.name(features) * bits,
+            )
+        )  # fmt: skip
+    if comparison.dates and not math.isnan(features.days):
+        found.append(
+            FieldEvidence(
+                *comparison.dates,
+                _day(comparison.left_days[part.i]), _day(comparison.right_days[part.j]),
+                1.0 / (1.0 + abs(features.days)), weights.lag(features) * bits,
+            )
+        )  # fmt: skip
+    if features.mention:
+        found.append(
+            FieldEvidence(
+                "text", "reference", " ".join(c.number for c in left.mentions[part.i]),
+                " ".join(c.key for c in right.codes[part.j]),
+                _AGREEMENT[features.mention], weights.mention(features) * bits,
+            )
+        )  # fmt: skip
+    found.extend(_evidence(part, comparison, weights, bits))
+    return found
+
+
+def _evidence(
+    part: Part, comparison: Comparison, weights: Weights, bits: float
+) -> list[FieldEvidence]:
+    """Return the line of evidence that names the right record best."""
+    if part.claim is None:
+        return []
+    lines = comparison.claims.lines[part.i]
+    line = max(lines, key=lambda c: (c.named.get(part.j, Likeness.none), c.amount == part.amount))
+    code = " ".join(c.key for c in comparison.right.codes[part.j])
+    weight = weights.claim(part.claim) * bits
+    return [
+        FieldEvidence(
+            f"evidence row {line.row}: {line.column}", "reference", line.text, code,
+            _AGREEMENT[part.claim], weight,
+        )
+    ]  # fmt: skip
+
+
+def _amount_agreement(part: Part, ours: int, theirs: int) -> float:
+    if part.relation in (None, Relation.equal):
+        return 1.0
+    return min(abs(ours), abs(theirs)) / max(abs(ours), abs(theirs), 1)
+
+
+def _amount_weight(part: Part, whole: Hypothesis, weights: Weights) -> float:
+    """Return what the amount says: its own relation, or a part of what the sum says."""
+    if part.relation is None:
+        return whole.constant / len(whole.parts)
+    return math.log(weights.relation_m[part.relation]) + part.chance
+
+
+def _day(number: float) -> str:
+    return (_EPOCH + timedelta(days=int(number))).isoformat()

@@ -1,0 +1,1 @@
+"""Record linkage without labels: people, papers, places, products."""
