@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from muniment.errors import MunimentError
 from muniment.objective_settings import Objectives, default_objectives
+from muniment.tier_settings import TierName, Tiers
 
 
 def default_data_dir() -> Path:
@@ -23,64 +24,6 @@ def default_data_dir() -> Path:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/muniment")
     return platformdirs.user_data_path("muniment")
-
-
-class Tier(BaseModel):
-    """What an organization of a tier may use; None is no limit."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    requests_per_minute: int = Field(ge=1)
-    max_bytes: int | None = Field(default=None, ge=0)
-    max_documents: int | None = Field(default=None, ge=0)
-    max_file_bytes: int = Field(ge=1)
-
-
-_TIERS: dict[str, dict[str, int | None]] = {
-    "free": {
-        "requests_per_minute": 100,
-        "max_bytes": 10**9,
-        "max_documents": 1_000,
-        "max_file_bytes": 25 * 10**6,
-    },
-    "pro": {
-        "requests_per_minute": 500,
-        "max_bytes": 50 * 10**9,
-        "max_documents": 100_000,
-        "max_file_bytes": 100 * 10**6,
-    },
-    "enterprise": {"requests_per_minute": 2_000, "max_file_bytes": 10**9},
-}
-
-
-class Tiers(BaseModel):
-    """The three tiers; what a setting leaves out of one stays as it is."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    free: Tier
-    pro: Tier
-    enterprise: Tier
-
-    @model_validator(mode="before")
-    @classmethod
-    def _complete(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        complete: dict[str, Any] = {}
-        for name in given.keys() | _TIERS.keys():
-            changes = given.get(name, {})
-            known = _TIERS.get(name, {})
-            complete[name] = {**known, **changes} if isinstance(changes, dict) else changes
-        return complete
-
-    def of(self, name: str) -> Tier:
-        """Return the tier of a name as an organization has it."""
-        tier: Tier = getattr(self, name)
-        return tier
-
-
-TierName = Literal["free", "pro", "enterprise"]
 
 
 class InvalidSetting(MunimentError):
@@ -186,6 +129,27 @@ class Settings(BaseSettings):
     )
     convert_memory_mb: int = Field(
         default=512, ge=128, description="Memory ceiling of a conversion process, in MB."
+    )
+    reconcile_memory_mb: int = Field(
+        default=4096, ge=256, description="Memory ceiling of a run of a reconciliation, in MB."
+    )
+    reconcile_timeout: float = Field(
+        default=3600.0, gt=0, description="Seconds after which a run of a reconciliation is killed."
+    )
+    reconcile_max_bytes: int = Field(
+        default=4 * 10**9,
+        ge=1,
+        description="Largest file of records, unless the tier allows less, in bytes.",
+    )
+    reconcile_connections: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Databases that datasets may be queried from, as JSON: names by which the "
+        "API knows them, and addresses (postgresql://...) of a user that may only read.",
+    )
+    reconcile_splink_backend: Literal["duckdb", "spark"] = Field(
+        default="duckdb",
+        description="What runs a Splink model of one's own: `spark` needs the extra `spark` and "
+        "Java.",
     )
     ocr: bool = Field(
         default=True, description="Read the text of scans when the extra `ocr` is installed."

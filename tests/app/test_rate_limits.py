@@ -13,7 +13,8 @@ from muniment.cache.limits import RateLimiter, open_limiter
 from muniment.cache.limits_address import network_of
 from muniment.db import Database, OrgId, UserId, new_id
 from muniment.rate_limits import PERSON_PER_MINUTE, InboundLimits
-from muniment.settings import Settings, Tiers
+from muniment.settings import Settings
+from muniment.tier_settings import Tiers
 from tests.app.conftest import application, client_of
 
 

@@ -23,10 +23,11 @@ from muniment.jobs.listing import find_job
 from muniment.jobs.schemas import Job, JobError, JobStatus
 from muniment.search.retrieval import search
 from muniment.search.schemas import SearchMode, SearchRequest
-from muniment.settings import Settings, Tiers
+from muniment.settings import Settings
 from muniment.sources.library import SyncRun, connect_folder, get_run
 from muniment.sources.tasks import start_sync
 from muniment.tenancy.first_start import workspace_of
+from muniment.tier_settings import Tiers
 from muniment.worker import TASKS, resources
 
 ENDED = {JobStatus.SUCCEEDED, JobStatus.FAILED}

@@ -6,9 +6,9 @@ import pytest
 
 from muniment.db import TenantScope, observe_statements
 from muniment.jobs.schemas import JobStatus
-from muniment.settings import Tiers
 from muniment.sources.library import get_run
 from muniment.tenancy.quotas.usage import read_standing
+from muniment.tier_settings import Tiers
 from tests.sources.conftest import ENDED, Folder
 from tests.tenancy.quotas.conftest import drift
 from tests.waiting import until

@@ -24,7 +24,7 @@ from muniment.cli.runtime import (
 )
 from muniment.db import Database
 from muniment.db.installation import ready_installation
-from muniment.settings import Settings, TierName, load_settings
+from muniment.settings import Settings, load_settings
 from muniment.tenancy.authentication import local_scope
 from muniment.tenancy.members.invitations import send_link
 from muniment.tenancy.operators.keys import (
@@ -48,6 +48,7 @@ from muniment.tenancy.people.addresses import normalise_email
 from muniment.tenancy.people.mail import Mailer
 from muniment.tenancy.quotas.recount import Recount, count_organizations, recount_usage
 from muniment.tenancy.quotas.usage import readable
+from muniment.tier_settings import TierName
 
 T = TypeVar("T")
 

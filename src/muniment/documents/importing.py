@@ -13,8 +13,8 @@ from muniment.db import UnitOfWork, WorkspaceId, load_statements, new_id
 from muniment.documents.errors import UploadTooLarge
 from muniment.documents.search_index import SearchIndex
 from muniment.documents.tasks import enqueue_conversion
-from muniment.settings import Tiers
 from muniment.tenancy.quotas.usage import Room, hold_usage, read_standing, readable, require_room
+from muniment.tier_settings import Tiers
 
 statements = load_statements("muniment.documents")
 

@@ -14,10 +14,10 @@ from muniment.documents.errors import UploadNotAcceptable, UploadTooLarge
 from muniment.documents.importing import Item, Source, upsert_items
 from muniment.documents.tasks import DocumentsPayload, convert_documents
 from muniment.jobs import JobId, enqueue
-from muniment.settings import Tiers
 from muniment.tenancy.first_start import workspace_of
 from muniment.tenancy.permissions import Action, require_in_workspace
 from muniment.tenancy.quotas.usage import FileLimit, readable
+from muniment.tier_settings import Tiers
 
 statements = load_statements("muniment.documents")
 

@@ -42,11 +42,11 @@ from muniment.documents.importing import (
 from muniment.documents.search_index import SearchIndex
 from muniment.errors import MunimentError
 from muniment.jobs import RunningJob
-from muniment.settings import Tiers
 from muniment.sources.errors import FileVanished, NotAFile
 from muniment.sources.local_folder.walk import FoundFile, UnlistedFolder, walk
 from muniment.tenancy.quotas.errors import QuotaExceeded
 from muniment.tenancy.quotas.usage import FileLimit, readable
+from muniment.tier_settings import Tiers
 
 statements = load_statements("muniment.sources")
 

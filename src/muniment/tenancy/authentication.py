@@ -23,7 +23,6 @@ from muniment.db import (
     WorkspaceId,
     load_statements,
 )
-from muniment.settings import TierName
 from muniment.tenancy.errors import (
     InvalidCredentials,
     MissingCredentials,
@@ -35,6 +34,7 @@ from muniment.tenancy.errors import (
 from muniment.tenancy.people.person import Person
 from muniment.tenancy.people.touches import Touches
 from muniment.tenancy.secrets import hash_of
+from muniment.tier_settings import TierName
 
 statements = load_statements("muniment.tenancy")
 

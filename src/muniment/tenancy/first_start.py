@@ -13,9 +13,9 @@ from muniment.db import (
     load_statements,
     new_id,
 )
-from muniment.settings import TierName
 from muniment.tenancy.errors import WorkspaceNotFound
 from muniment.tenancy.keys.create import create_api_key
+from muniment.tier_settings import TierName
 
 statements = load_statements("muniment.tenancy")
 

@@ -9,10 +9,10 @@ import pytest
 
 from muniment.db import Database, TenantScope, UnitOfWork, new_id
 from muniment.documents.importing import Item, Source, upsert_items
-from muniment.settings import Tiers
 from muniment.tenancy.first_start import workspace_of
 from muniment.tenancy.quotas.recount import recount_usage
 from muniment.tenancy.quotas.usage import read_standing
+from muniment.tier_settings import Tiers
 
 TIERS = Tiers.model_validate(
     {

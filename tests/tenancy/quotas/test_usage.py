@@ -9,10 +9,10 @@ import pytest
 from muniment.db import Database, TenantScope
 from muniment.documents.errors import UploadTooLarge
 from muniment.documents.importing import upsert_items
-from muniment.settings import Tiers
 from muniment.tenancy.errors import OrganizationSuspended
 from muniment.tenancy.quotas.errors import QuotaExceeded
 from muniment.tenancy.quotas.usage import FileLimit, Room, readable
+from muniment.tier_settings import Tiers
 from tests.tenancy.quotas.conftest import TIERS, Quota, drift, item, quota_of
 
 

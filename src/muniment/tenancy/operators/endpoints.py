@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipV
 
 from muniment.cache.limits import RateLimiter
 from muniment.db import Database, UnitOfWork
-from muniment.settings import Settings, TierName
+from muniment.settings import Settings
 from muniment.tenancy.members.invitations import send_link
 from muniment.tenancy.operators.organizations import (
     Operator,
@@ -33,6 +33,7 @@ from muniment.tenancy.operators.schemas import (
 )
 from muniment.tenancy.people.addresses import normalise_email
 from muniment.tenancy.people.mail import Mailer
+from muniment.tier_settings import TierName
 
 
 @get("/v1/admin/organizations", tags=["operator"], summary="List organizations, newest first")

@@ -10,7 +10,6 @@ import msgspec
 
 from muniment.db import Database, OrgId, Role, TenantScope, UnitOfWork, load_statements, new_id
 from muniment.db.cursors import decode_cursor, encode_cursor
-from muniment.settings import TierName
 from muniment.tenancy.audit.actions import AuditAction
 from muniment.tenancy.audit.record import record, record_by_operator
 from muniment.tenancy.errors import OrganizationNotFound
@@ -18,6 +17,7 @@ from muniment.tenancy.first_start import create_organization as insert_organizat
 from muniment.tenancy.keys.create import create_api_key
 from muniment.tenancy.members.invitations import FreshInvitation, invite
 from muniment.tenancy.operators.schemas import OperatedOrganization, OrganizationPage
+from muniment.tier_settings import TierName
 
 statements = load_statements("muniment.tenancy.operators")
 

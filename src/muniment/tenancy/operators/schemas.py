@@ -9,9 +9,9 @@ from uuid import UUID
 import asyncpg
 from msgspec import Meta, Struct
 
-from muniment.settings import TierName
 from muniment.tenancy.members.schemas import SentInvitation
 from muniment.tenancy.people.schemas import Name
+from muniment.tier_settings import TierName
 
 
 class OrganizationUsage(Struct, frozen=True):

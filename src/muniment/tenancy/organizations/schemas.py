@@ -10,8 +10,8 @@ import asyncpg
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from muniment.db import Role, WorkspaceId
-from muniment.settings import TierName
 from muniment.tenancy.permissions import Action
+from muniment.tier_settings import TierName
 
 
 class Organization(Struct, frozen=True):

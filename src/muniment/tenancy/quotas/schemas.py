@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from muniment.settings import TierName
+from muniment.tier_settings import TierName
 
 
 class UsageLimits(msgspec.Struct, frozen=True):

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import msgspec
 
 from muniment.db import UnitOfWork, load_statements
-from muniment.settings import TierName, Tiers
 from muniment.tenancy.errors import OrganizationNotFound, OrganizationSuspended
 from muniment.tenancy.quotas.errors import QuotaExceeded
+from muniment.tier_settings import TierName, Tiers
 
 statements = load_statements("muniment.tenancy.quotas")
 
