@@ -7,10 +7,17 @@ import datetime as dt
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from muniment.reconcile.columns import ColumnType, Dataset, Role
-from muniment.reconcile.inference.plan import Override
+from muniment.reconcile.columns import (
+    Column,
+    ColumnType,
+    Dataset,
+    Override,
+    Role,
+    TextCleaning,
+)
 from muniment.reconcile.loading import LoadOptions, errors, load
 from muniment.reconcile.preview import change, preview
 
@@ -152,6 +159,8 @@ def test_a_date_out_of_order_is_odd_and_kept(tmp_path: Path) -> None:
         (["1.234", "1.250,75"], ["1234.00", "1250.75"]),
         (["1.234", "12.50"], ["1.234", "12.500"]),
         ([".50", "2.75"], ["0.50", "2.75"]),
+        (["1,012.50 CR", "2.75 DR"], ["1012.50", "-2.75"]),
+        (["12.50 Cr.", "2.75Dr.", "-1.00 DR"], ["12.50", "-2.75", "-1.00"]),
     ],
 )
 def test_amounts_are_read_with_the_signs_of_their_column(
@@ -267,3 +276,86 @@ def test_overrides_may_be_given_when_loading(tmp_path: Path) -> None:
     options = LoadOptions(delimiter=";", overrides={"x": Override(role=Role.free_text)})
     data = table(tmp_path, {"key": ["a1", "a2"], "x": ["1.50", "2.50"]}, options)
     assert data.values("x").to_pylist() == ["1.50", "2.50"]
+
+
+def test_single_cleanings_can_be_left_out_and_taken_back(tmp_path: Path) -> None:
+    values = ["  Jörg  MÜLLER ", "ANN &amp; SON", "N/A", "Zoë"]
+    data, before = one(tmp_path, values, "name")
+    assert before == ["jorg muller", "ann & son", None, "zoe"]
+    with_case = change(data, {"name": {"without": ["case", "accents"]}})
+    assert with_case.values("name").to_pylist() == ["Jörg MÜLLER", "ANN & SON", None, "Zoë"]
+    assert with_case["name"].role is data["name"].role
+    assert {done.action for done in with_case["name"].cleanings} == {
+        "spaces", "entities", "empty_words",
+    }  # fmt: skip
+    as_it_is = change(with_case, {"name": Override(without=tuple(TextCleaning))})
+    assert as_it_is.values("name").to_pylist() == values
+    assert as_it_is["name"].cleanings == ()
+    back = change(as_it_is, {"name": None})
+    assert back.values("name").to_pylist() == before
+    assert not back["name"].overridden
+    assert back["name"] == data["name"]
+
+
+def test_decisions_on_other_columns_stay(tmp_path: Path) -> None:
+    data, _ = one(tmp_path, ["1.234", "2.500", "3.750"], "x")
+    decided = change(data, {"x": {"role": "amount", "decimal_sign": ","}})
+    also = change(decided, {"key": {"without": ["spaces"]}})
+    assert also.values("x").to_pylist() == [1234, 2500, 3750]
+    assert also["x"].override == Override(role=Role.amount, decimal_sign=",")
+    with pytest.raises(errors.NoSuchColumn):
+        change(also, {"z": None})
+
+
+def test_what_a_person_decides_goes_through_json() -> None:
+    text = b'{"role":"reference","type":"text","without":["case"]}'
+    decided = msgspec.json.decode(text, type=Override)
+    assert decided == Override(Role.reference, ColumnType.text, without=(TextCleaning.case,))
+    assert msgspec.json.encode(decided) == text
+    for wrong in (b'{"roles":"name"}', b'{"decimal_sign":";"}', b'{"without":["decimal_comma"]}'):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.json.decode(wrong, type=Override)
+
+
+def test_columns_go_through_json(tmp_path: Path) -> None:
+    data, _ = one(tmp_path, ["€ 12.50", "x", *["€ 1.25"] * 20], "amount")
+    for column in data.columns:
+        assert msgspec.json.decode(msgspec.json.encode(column), type=Column) == column
+
+
+AMOUNTS = [35200, 1200, 450, 800, 12500, 990, 75, 3000, 1460, 240, 5120, 610]
+
+
+@pytest.mark.parametrize(
+    ("values", "role"),
+    [
+        ([f"{amount}.0" for amount in AMOUNTS], Role.amount),
+        ([str(amount) for amount in AMOUNTS], Role.amount),
+        ([str(amount // 10 * (-7) ** (amount % 3)) for amount in AMOUNTS], Role.amount),
+        ([str(3 * amount + 1) for amount in AMOUNTS], Role.number),
+        ([str(1990 + k) for k in range(12)], Role.number),
+        ([f"{k}.0" for k in range(10, 34, 2)], Role.number),
+        ([str(k % 4 * 100) for k in range(24)], Role.number),
+    ],
+)
+def test_amounts_without_cents_are_found_by_their_values(
+    tmp_path: Path, values: list[str], role: Role
+) -> None:
+    columns = {
+        "c0": [f"K-{place:04d}" for place in range(len(values))],
+        "c1": [f"2024-03-{place % 28 + 1:02d}" for place in range(len(values))],
+        "c2": values,
+    }
+    data = table(tmp_path, columns)
+    assert data["c2"].role is role, data["c2"].reason
+    # Without a day it is no movement of money.
+    assert table(tmp_path, {**columns, "c1": ["Ann Ames"] * len(values)})["c2"].role is Role.number
+
+
+def test_a_number_beside_an_amount_stays_one(tmp_path: Path) -> None:
+    columns = {
+        "day": [f"2024-03-{place + 1:02d}" for place in range(len(AMOUNTS))],
+        "paid": [f"{amount}.50" for amount in AMOUNTS],
+        "c2": [str(amount) for amount in AMOUNTS],
+    }
+    assert table(tmp_path, columns)["c2"].role is Role.number

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from muniment.reconcile.columns import ColumnType, Dataset, Role
-from muniment.reconcile.loading import LoadOptions, errors, load
+from muniment.reconcile.loading import LoadOptions, errors, load, load_parts
 from tests.reconcile.workbooks import write_xlsx
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -304,3 +304,17 @@ def test_awkward_files_of_others() -> None:
     for name in ("random.bin", "habibi.pdf", "docx-tables.docx", "test_llm.jpg", "wiki.md"):
         with pytest.raises(errors.DatasetUnreadable):
             load(FILES / name)
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path, "id,name\n" + "".join(f"{n},N{n}\n" for n in range(20_000)))
+    told: list[tuple[str, float]] = []
+    load_parts([path, path], progress=lambda step, share: told.append((step, share)))
+    load_parts([path], progress=lambda step, share: told.append((step, share)))
+    first = told[: told.index(("cleaning", 1.0)) + 1]
+    for run in (first, told[len(first) :]):
+        assert [share for _, share in run] == sorted(share for _, share in run)
+        assert run[0] == ("reading", 0.0)
+        assert run[-1] == ("cleaning", 1.0)
+        assert {step for step, _ in run} == {"reading", "looking", "cleaning"}
+        assert any(0 < share < 0.5 for _, share in run)

@@ -25,13 +25,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from msgspec import Meta, Struct
 
 ROW: Final = "row"
 """Name of the column with the 1-based number of the record; a source column called so becomes
@@ -39,6 +40,17 @@ ROW: Final = "row"
 
 DECIMAL_DIGITS: Final = 18
 """Digits of a decimal column: what an int64 surely holds."""
+
+
+GROUP: Final = 65_536
+"""Rows that are held in memory at a time, of a table that is not wide."""
+
+_CELLS_HELD: Final = 1 << 21
+
+
+def rows_at_a_time(columns: int) -> int:
+    """Return how many rows of so many columns are held in memory: of a wide table fewer."""
+    return max(64, min(GROUP, _CELLS_HELD // max(columns, 1)))
 
 
 class Role(StrEnum):
@@ -73,6 +85,41 @@ class ColumnType(StrEnum):
     decimal = "decimal"
     date = "date"
     boolean = "boolean"
+
+
+class TextCleaning(StrEnum):
+    """What is done to the values of a column of text, and what may be left undone by `Override`.
+
+    Numbers, dates and yes-or-no are read, not cleaned: who wants them as they stand in the source
+    gives the column the type text and leaves these out.
+    """
+
+    empty_words = "empty_words"
+    """Words for no value, such as NULL, are empty. Of every type, not only of text."""
+    spaces = "spaces"
+    entities = "entities"
+    compatibility = "compatibility"
+    case = "case"
+    accents = "accents"
+    telephone = "telephone"
+    address_sign = "address_sign"
+
+
+class Override(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a person decides on a column; what is left out is left to the inference.
+
+    As JSON: `{"role": "reference", "type": "text", "without": ["case"]}`,
+    `{"day_first": false}`, `{"decimal_sign": ","}`, and `{}` for nothing at all. One override
+    takes the place of an earlier one of the same column as a whole.
+    """
+
+    role: Role | None = None
+    type: ColumnType | None = None
+    day_first: bool | None = None
+    """Of dates such as 03/04/2024."""
+    decimal_sign: Literal[".", ","] | None = None
+    without: Annotated[tuple[TextCleaning, ...], Meta(max_length=8)] = ()
+    """Cleanings that are not done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +161,11 @@ class Column:
     certainty: float = 1.0
     """Of the role: 1.0 where the values alone decide, 0.5 where it was a guess."""
     overridden: bool = False
-    """True if a person chose the role or the type."""
+    """True if a person decided anything on this column."""
+    override: Override | None = None
+    """What the person decided."""
+    key_rank: float = 0.0
+    """How well it names the record, to choose `Dataset.identifier` by; 0 if it does not."""
     rows: int = 0
     empty: int = 0
     odd: int = 0
@@ -210,9 +261,18 @@ class Dataset:
         return tuple(column for column in self.columns if column.role in roles)
 
     def identifier(self) -> Column | None:
-        """Return the column that names a record: the first identifier, the most unique first."""
-        found = sorted(self.of_role(Role.identifier), key=lambda c: (-c.uniqueness, c.index))
-        return found[0] if found else None
+        """Return the column whose values name the records, None if there is none.
+
+        That is the column of the role identifier. Where none is unique, it is the one that comes
+        closest under a header that says so (some rows of an export may be there twice, or their
+        id empty): good enough to show which record is meant.
+        """
+        found = [c for c in self.columns if c.role is Role.identifier or c.key_rank]
+        return min(
+            found,
+            key=lambda c: (c.role is not Role.identifier, -c.key_rank, -c.uniqueness, c.index),
+            default=None,
+        )
 
     def values(self, name: str) -> pa.ChunkedArray:
         """Return one column of the table."""

@@ -8,9 +8,15 @@ from typing import Any, Final
 import msgspec
 import pyarrow.parquet as pq
 
-from muniment.reconcile.columns import Column, ColumnType, Dataset, Role
-from muniment.reconcile.inference.plan import Override
-from muniment.reconcile.loading.errors import DatasetUnreadable
+from muniment.reconcile.columns import (
+    Column,
+    ColumnType,
+    Dataset,
+    Override,
+    Role,
+    TextCleaning,
+)
+from muniment.reconcile.loading.errors import DatasetUnreadable, NoSuchColumn
 from muniment.reconcile.loading.load import reload
 
 ROWS: Final = 20
@@ -42,6 +48,7 @@ class ColumnShown(msgspec.Struct, frozen=True):
     reason: str
     certainty: float
     overridden: bool
+    override: Override | None
     empty: int
     odd: int
     distinct: int
@@ -72,7 +79,7 @@ def preview(dataset: Dataset, rows: int = ROWS) -> Preview:
         name=dataset.name,
         rows=dataset.rows,
         notes=list(dataset.notes),
-        columns=[_shown(column) for column in dataset.columns],
+        columns=[shown(column) for column in dataset.columns],
         originals=_first_originals(dataset, names, rows),
         cleaned=[
             {name: _plain(value) for name, value in row.items()}
@@ -81,41 +88,52 @@ def preview(dataset: Dataset, rows: int = ROWS) -> Preview:
     )
 
 
-def change(dataset: Dataset, changes: Mapping[str, Mapping[str, Any]]) -> Dataset:
+def change(dataset: Dataset, changes: Mapping[str, Override | Mapping[str, Any] | None]) -> Dataset:
     """Return the dataset with what a person decided, given by column name.
 
+    Decisions on other columns stay. Nothing is lost: the originals are cleaned anew, so that
+    any change can be taken back.
+
     Args:
-        dataset: as it was loaded; its files are replaced.
-        changes: for each column any of `role`, `type`, `day_first` (true or false) and
-            `decimal_sign` (a point or a comma), as a request body has them.
+        dataset: as it was loaded; its cleaned file is replaced.
+        changes: for each column an `Override`, or one as a request body has it; None leaves the
+            column to the inference again.
 
     Raises:
         NoSuchColumn: a name is no column.
-        DatasetUnreadable: a role or type that does not exist.
+        DatasetUnreadable: a role, a type or a cleaning that does not exist.
     """
-    overrides = {}
-    for name, wanted in changes.items():
-        try:
-            overrides[name] = msgspec.convert(dict(wanted), Override, strict=True)
-        except msgspec.ValidationError as error:
-            known = f"roles are {', '.join(Role)}; types are {', '.join(ColumnType)}"
-            raise DatasetUnreadable(f"Column “{name}”: {error}; {known}.", column=name) from error
-    kept = {
-        column.name: Override(role=column.role, type=column.type, day_first=_day_first(column))
-        for column in dataset.columns
-        if column.overridden and column.name not in overrides
+    overrides = {
+        column.name: column.override for column in dataset.columns if column.override is not None
     }
-    return reload(dataset, {**kept, **overrides})
+    for name, wanted in changes.items():
+        if wanted is None:
+            overrides.pop(name, None)
+            _require(dataset, name)
+        else:
+            overrides[name] = wanted if isinstance(wanted, Override) else _read(name, wanted)
+    return reload(dataset, overrides)
 
 
-def _day_first(column: Column) -> bool | None:
-    formats = (column.date_format or "").split(" | ")
-    if {"%m/%d/%Y", "%m%d%Y"} & set(formats):
-        return False
-    return True if {"%d.%m.%Y", "%d%m%Y"} & set(formats) else None
+def _require(dataset: Dataset, name: str) -> None:
+    if all(column.name != name for column in dataset.columns):
+        listed = ", ".join(column.name for column in dataset.columns)
+        raise NoSuchColumn(f"There is no column “{name}”; there are: {listed}.", column=name)
 
 
-def _shown(column: Column) -> ColumnShown:
+def _read(name: str, wanted: Mapping[str, Any]) -> Override:
+    try:
+        return msgspec.convert(dict(wanted), Override, strict=True)
+    except msgspec.ValidationError as error:
+        known = (
+            f"roles are {', '.join(Role)}; types are {', '.join(ColumnType)}; "
+            f"cleanings are {', '.join(TextCleaning)}"
+        )
+        raise DatasetUnreadable(f"Column “{name}”: {error}; {known}.", column=name) from error
+
+
+def shown(column: Column) -> ColumnShown:
+    """Return a column as people are shown it."""
     return ColumnShown(
         name=column.name,
         type=column.type.value,
@@ -123,6 +141,7 @@ def _shown(column: Column) -> ColumnShown:
         reason=column.reason,
         certainty=column.certainty,
         overridden=column.overridden,
+        override=column.override,
         empty=column.empty,
         odd=column.odd,
         distinct=column.distinct,

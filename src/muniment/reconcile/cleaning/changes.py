@@ -26,6 +26,7 @@ DESCRIPTIONS: Final = {
     "thousands": "thousands signs removed",
     "parentheses": "parentheses mark a negative amount",
     "trailing_minus": "a minus sign at the end marks a negative amount",
+    "debit": "DR after an amount makes it negative",
     "percent": "percent signs removed",
     "date_ymd": "dates written year, month, day",
     "date_dmy": "dates written day, month, year",

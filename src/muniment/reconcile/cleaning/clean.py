@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -16,13 +16,17 @@ from muniment.reconcile.cleaning.changes import Changes
 from muniment.reconcile.cleaning.dates import Dates
 from muniment.reconcile.cleaning.numbers import clean_numbers
 from muniment.reconcile.cleaning.words import clean_text, spaces
-from muniment.reconcile.columns import DECIMAL_DIGITS, ROW, Column, ColumnType
+from muniment.reconcile.columns import (
+    DECIMAL_DIGITS,
+    ROW,
+    Column,
+    ColumnType,
+    TextCleaning,
+    rows_at_a_time,
+)
 from muniment.reconcile.inference.plan import Plan
 from muniment.reconcile.inference.profile import EMPTY_WORDS, THREADS, Distinct, Profile
 from muniment.reconcile.inference.text import FALSE_WORDS, TRUE_WORDS
-
-BATCH: Final = 65_536
-"""Rows that are in memory at a time."""
 
 _WHY_ODD: Final = {
     ColumnType.decimal: "no number",
@@ -76,9 +80,10 @@ class _Cleaner:
         return result
 
     def _without_words_for_nothing(self, raw: pa.Array) -> pa.Array:
-        marked = pc.is_in(pc.utf8_trim_whitespace(raw), value_set=pa.array(EMPTY_WORDS))
         nothing = pa.scalar(None, pa.string())
-        if pc.any(marked).as_py():
+        wanted = TextCleaning.empty_words not in self.plan.without
+        marked = pc.is_in(pc.utf8_trim_whitespace(raw), value_set=pa.array(EMPTY_WORDS))
+        if wanted and pc.any(marked).as_py():
             values = pc.if_else(marked, nothing, raw)
             self.changes.mark("empty_words", raw, values, marked)
             raw = values
@@ -87,7 +92,7 @@ class _Cleaner:
     def _typed(self, values: pa.Array) -> tuple[pa.Array, pa.Array | None]:
         kind = self.plan.type
         if kind is ColumnType.text:
-            return clean_text(values, self.plan.role, self.changes), None
+            return clean_text(values, self.plan.role, self.changes, self.plan.without), None
         tidy = spaces(values, self.changes)
         if kind is ColumnType.date:
             return self._dates.clean(tidy, self.changes)
@@ -126,7 +131,9 @@ class _Cleaner:
             index=profile.index,
             reason=plan.reason,
             certainty=plan.certainty,
-            overridden=plan.overridden,
+            overridden=plan.override is not None,
+            override=plan.override,
+            key_rank=plan.key_rank,
             rows=self.rows,
             empty=self.empty,
             odd=self.changes.odd,
@@ -142,12 +149,15 @@ class _Cleaner:
 
 
 def clean(
-    originals: Path, target: Path, plans: Sequence[Plan], profiles: Sequence[Profile]
+    originals: Iterable[pa.RecordBatch],
+    target: Path,
+    plans: Sequence[Plan],
+    profiles: Sequence[Profile],
 ) -> tuple[Column, ...]:
     """Write the typed columns of a staged file and return their descriptions.
 
     Args:
-        originals: the strings of the source.
+        originals: the strings of the source, a batch at a time.
         target: the Parquet file to write.
         plans: how each column is read.
         profiles: what the inference found.
@@ -161,10 +171,12 @@ def clean(
     )
     row = 0
     with (
-        pq.ParquetWriter(target, schema, compression="zstd", compression_level=1) as writer,
+        # A file of our own: where the disk is full, the writer would leave its one open.
+        pa.OSFile(str(target), "wb") as file,
+        pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer,
         ThreadPoolExecutor(THREADS) as pool,
     ):
-        for batch in string_batches(originals):
+        for batch in originals:
             numbers = pa.array(np.arange(row + 1, row + 1 + batch.num_rows, dtype=np.int64))
             columns = pool.map(_Cleaner.clean, cleaners, batch.columns)
             writer.write_batch(pa.record_batch([numbers, *columns], schema=schema))
@@ -175,4 +187,4 @@ def clean(
 def string_batches(originals: Path) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a staged file, a batch at a time."""
     with pq.ParquetFile(originals) as file:
-        yield from file.iter_batches(batch_size=BATCH)
+        yield from file.iter_batches(batch_size=rows_at_a_time(len(file.schema_arrow.names)))

@@ -12,6 +12,7 @@ from muniment.reconcile.columns import DECIMAL_DIGITS, ColumnType
 from muniment.reconcile.currencies import currency_code
 from muniment.reconcile.inference.formats import plain_signs
 from muniment.reconcile.inference.plan import Plan
+from muniment.reconcile.inference.values import is_credit_word
 
 _POINT: Final = (
     r"^(?:[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,2}(?:,[0-9]{2})*,[0-9]{3})?(?:\.[0-9]*)?$"
@@ -27,30 +28,35 @@ def clean_numbers(values: pa.Array, plan: Plan, changes: Changes) -> tuple[pa.Ar
         plan: tells the type, the decimal sign and the places.
         changes: takes the account.
     """
-    plain = values
+    plain, letter = values, "[A-Za-z]"
     if pc.all(pc.string_is_ascii(values)).as_py() is False:
         plain = plain_signs(pc.utf8_normalize(plain_signs(values), form="NFKC"))
-    bare = pc.replace_substring_regex(plain, pattern=r"\pL+\.?|[$%]", replacement="")
+        # To compile the class of all letters takes longer than to look at a thousand values.
+        letter = r"\pL"
+    bare = pc.replace_substring_regex(plain, pattern=rf"{letter}+\.?|[$%]", replacement="")
     trailing = pc.match_substring_regex(bare, pattern=r"[0-9.,]\s*-\)?\s*$")
     brackets = pc.match_substring_regex(bare, pattern=r"^\s*-?\s*\(.*\)\s*$")
     leading = pc.match_substring_regex(bare, pattern=r"^[\s(]*-")
-    negative = pc.or_(pc.or_(trailing, brackets), leading)
+    # `-12.50 DR` says twice that it went out.
+    debit = pc.match_substring_regex(plain, pattern=r"(?i)(?:^|[^a-z])dr\.?\s*$")
+    negative = pc.or_(pc.or_(pc.or_(trailing, brackets), leading), debit)
     body = pc.replace_substring_regex(bare, pattern=r"[^0-9.,]", replacement="")
     inner = pc.match_substring_regex(bare, pattern=r"[0-9.,]\s*[^0-9.,' )\s-]|[0-9]\s*-\s*[0-9]")
     number, comma, grouped = _with_point(body, plan.decimal_sign)
-    fits = pc.and_(_fits(number, plan), pc.and_(_known_words(plain), pc.invert(inner)))
+    fits = pc.and_(_fits(number, plan), pc.and_(_known_words(plain, letter), pc.invert(inner)))
     fits = pc.and_(fits, pc.match_substring_regex(body, pattern="[0-9]"))
     fits = pc.and_(fits, _spaced_well(bare))
     number = pc.if_else(negative, pc.binary_join_element_wise("-", number, ""), number)
     good = pc.if_else(fits, number, pa.scalar(None, pa.string()))
     result = pc.cast(good, _arrow_type(plan))
     for action, mask in (
-        ("currency", pc.match_substring_regex(plain, pattern=r"[\pL$]")),
+        ("currency", pc.match_substring_regex(plain, pattern=rf"{letter}|[$]")),
         ("percent", pc.match_substring(plain, "%")),
         ("decimal_comma", comma),
         ("thousands", pc.or_(grouped, pc.match_substring_regex(bare, pattern="[0-9][ '][0-9]"))),
         ("parentheses", brackets),
         ("trailing_minus", trailing),
+        ("debit", debit),
     ):
         changes.mark(action, values, good, pc.and_(mask, fits))
     return result, pc.and_(pc.is_valid(values), pc.invert(fits.fill_null(False)))
@@ -97,16 +103,20 @@ def _fits(number: pa.Array, plan: Plan) -> pa.Array:
     return pc.match_substring_regex(number, pattern=pattern)
 
 
-def _known_words(plain: pa.Array) -> pa.Array:
+def _known_words(plain: pa.Array, letter: str) -> pa.Array:
     """Return which values hold no letters but those of a currency."""
-    words = pc.replace_substring_regex(plain, pattern=r"[^\pL$]+", replacement=" ")
+    other = r"[^\pL$]+" if letter == r"\pL" else "[^A-Za-z$]+"
+    words = pc.replace_substring_regex(plain, pattern=other, replacement=" ")
     words = pc.utf8_trim_whitespace(words)
     distinct = pc.unique(words).to_pylist()
     known = [
         word
         for word in distinct
         if word is not None
-        and all(currency_code(part) is not None for part in word.replace("$", " $ ").split())
+        and all(
+            currency_code(part) is not None or is_credit_word(part)
+            for part in word.replace("$", " $ ").split()
+        )
     ]
     return pc.is_in(words, value_set=pa.array(known, pa.string()))
 

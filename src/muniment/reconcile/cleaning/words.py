@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from muniment.reconcile.cleaning.changes import Changes
-from muniment.reconcile.columns import Role
+from muniment.reconcile.columns import Role, TextCleaning
 
 # Marks are removed from Latin, Greek and Cyrillic letters only. Elsewhere they are no accents:
 # they tell か from が and are the vowels of Devanagari.
@@ -24,28 +24,50 @@ _LETTERS: Final = (
 _UGLY_SPACES: Final = ("  ", "\n", "\t", "\r", "\x0b", "\x0c")
 
 
-def clean_text(values: pa.Array, role: Role, changes: Changes) -> pa.Array:
+def clean_text(
+    values: pa.Array, role: Role, changes: Changes, without: Collection[TextCleaning] = ()
+) -> pa.Array:
     """Return cleaned strings; nulls stay.
 
     An identifier keeps its letters as they are, for its case may matter; a reference is lower
     case, for people copy it by hand; everything else loses its accents too.
+
+    Args:
+        values: strings; null where empty.
+        role: of the column.
+        changes: takes the account.
+        without: what is not done.
     """
-    values = spaces(values, changes)
-    if pc.any(pc.match_substring(values, "&")).as_py():
-        values = _step(values, "entities", _unescaped, changes)
-    ascii_only = pc.all(pc.string_is_ascii(values)).as_py() is not False
-    if not ascii_only:
-        values = _step(values, "compatibility", _normalized, changes)
-    if role is Role.identifier:
-        return values
-    values = _step(values, "case", pc.utf8_lower, changes)
-    if role is Role.email:
-        return _step(values, "address_sign", _bare_email, changes)
-    if role is Role.phone:
-        return _step(values, "telephone", _digits, changes)
-    if not ascii_only and role is not Role.reference:
-        values = _step(values, "accents", _without_accents, changes)
+    if TextCleaning.spaces not in without:
+        values = spaces(values, changes)
+    for step in _steps(role):
+        if step not in without and _concerned(step, values):
+            after = _STEPS[step](values)
+            changes.compare(step.value, values, after)
+            values = after
     return values
+
+
+def _steps(role: Role) -> tuple[TextCleaning, ...]:
+    """Return what is done to text of a role, in order, after the spaces."""
+    signs: tuple[TextCleaning, ...] = (TextCleaning.entities, TextCleaning.compatibility)
+    if role is Role.identifier:
+        return signs
+    signs = (*signs, TextCleaning.case)
+    if role is Role.email:
+        return (*signs, TextCleaning.address_sign)
+    if role is Role.phone:
+        return (*signs, TextCleaning.telephone)
+    return signs if role is Role.reference else (*signs, TextCleaning.accents)
+
+
+def _concerned(step: TextCleaning, values: pa.Array) -> bool:
+    """Return whether a costly step can change anything."""
+    if step is TextCleaning.entities:
+        return pc.any(pc.match_substring(values, "&")).as_py() is True
+    if step in (TextCleaning.compatibility, TextCleaning.accents):
+        return pc.all(pc.string_is_ascii(values)).as_py() is False
+    return True
 
 
 def spaces(values: pa.Array, changes: Changes) -> pa.Array:
@@ -55,14 +77,6 @@ def spaces(values: pa.Array, changes: Changes) -> pa.Array:
         cleaned = pc.replace_substring_regex(cleaned, pattern=r"\s+", replacement=" ")
     changes.compare("spaces", values, cleaned)
     return pc.if_else(pc.equal(cleaned, ""), pa.scalar(None, pa.string()), cleaned)
-
-
-def _step(
-    values: pa.Array, action: str, step: Callable[[pa.Array], pa.Array], changes: Changes
-) -> pa.Array:
-    after = step(values)
-    changes.compare(action, values, after)
-    return after
 
 
 def _normalized(values: pa.Array) -> pa.Array:
@@ -105,3 +119,13 @@ def _digits(values: pa.Array) -> pa.Array:
     joined = pc.binary_join_element_wise(plus, digits, "")
     # No digit at all: text such as 'unlisted' is kept as it is.
     return pc.if_else(pc.equal(digits, ""), values, joined)
+
+
+_STEPS: Final[dict[TextCleaning, Callable[[pa.Array], pa.Array]]] = {
+    TextCleaning.entities: _unescaped,
+    TextCleaning.compatibility: _normalized,
+    TextCleaning.case: pc.utf8_lower,
+    TextCleaning.accents: _without_accents,
+    TextCleaning.telephone: _digits,
+    TextCleaning.address_sign: _bare_email,
+}

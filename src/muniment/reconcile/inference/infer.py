@@ -7,6 +7,8 @@ from typing import Final
 
 from muniment.reconcile.columns import ColumnType, Role
 from muniment.reconcile.inference.formats import is_phone
+from muniment.reconcile.inference.keys import STRONG, key_strength, rank_keys
+from muniment.reconcile.inference.money import find_money
 from muniment.reconcile.inference.plan import Override, Plan
 from muniment.reconcile.inference.profile import Profile
 from muniment.reconcile.inference.text import decide_text, is_code, is_email
@@ -26,6 +28,9 @@ One typing error in ten is more than a column that is kept at all has."""
 UNIQUE: Final = 0.97
 """Share of distinct values of a key: an estimate is off by up to 2.4 % (three deviations)."""
 
+_SOME: Final = 10
+"""Values below which their being unique is no wonder."""
+
 _SMALL_INTEGER_WIDTH: Final = 4
 _MOST_PLACES: Final = 6
 
@@ -41,7 +46,9 @@ def infer(
         if override is not None:
             _apply(plan, profile, override)
         plans.append(plan)
+    rank_keys(plans, profiles)
     _one_identifier(plans)
+    find_money(plans, profiles)
     _units(plans)
     return plans
 
@@ -57,6 +64,9 @@ def _column(profile: Profile) -> Plan:
     share = sum(map(is_email, profile.sample)) / len(profile.sample)
     if share >= FITS:
         _say(plan, Role.email, f"{share:.0%} of the values are e-mail addresses")
+    elif key_strength(profile.name) >= STRONG and _may_name(profile):
+        plan.key = True
+        _say(plan, Role.identifier, "unique values under a header that says so")
     elif values and len(values) <= 200 and is_currency(values):
         _say(plan, Role.currency, "all values are currency codes or signs")
     elif share_of_dates(profile) >= FITS:
@@ -87,6 +97,24 @@ def _unique(profile: Profile) -> bool:
     if profile.empty or profile.filled < 2:
         return False
     return profile.distinct.count >= UNIQUE * profile.filled
+
+
+def _may_name(profile: Profile) -> bool:
+    """Return whether unique values can be names of records, whatever else they look like.
+
+    Eight digits may be a date, grouped digits a telephone number: not under such a header.
+    """
+    if not _unique(profile) or share_of_dates(profile) >= FITS:
+        return False
+    numbers = read_numbers(profile)
+    if numbers.currency and not _coded(profile, numbers, ()):
+        return False
+    if any(numbers.places[places] for places in numbers.places if places):
+        # 12.50 is a measure; 12.0 is a whole number that passed through a float.
+        return all(value.endswith(".0") for value in profile.sample if "." in value)
+    words = sum(len(value.split()) for value in profile.sample) / len(profile.sample)
+    digits = sum(any(map(str.isdigit, value)) for value in profile.sample)
+    return words < 1.5 or (words <= 3 and digits >= 0.8 * len(profile.sample))
 
 
 def _coded(profile: Profile, numbers: Numbers, hints: Sequence[Role]) -> bool:
@@ -160,7 +188,9 @@ def _whole(plan: Plan, profile: Profile, numbers: Numbers, hints: Sequence[Role]
         _say(plan, Role.number, "the values are years", 0.9)
         return
     codes = hint in (Role.identifier, Role.reference) or zeros or wide
-    dense = _unique(profile) and _dense(profile)
+    # Nobody begins a table with a measure, if its header does not say which.
+    unhinted_first = profile.index == 0 and not hints and profile.filled >= _SOME
+    dense = _unique(profile) and (_dense(profile) or unhinted_first)
     if (codes or dense) and hint is not Role.number:
         plan.key = _unique(profile)
         reason = (
@@ -212,8 +242,16 @@ def _apply(plan: Plan, profile: Profile, override: Override) -> None:
         plan.compact_dates, plan.date_order = True, order
     if override.day_first is not None:
         plan.date_order = "dmy" if override.day_first else "mdy"
-    plan.overridden, plan.key = True, role is Role.identifier
+    plan.override = override
+    if override.role is None and override.type is None:
+        plan.reason += "; read as a person wants it"
+        return
+    plan.key = role is Role.identifier
     _say(plan, role, "chosen by a person")
+
+
+def _chosen(plan: Plan) -> bool:
+    return plan.override is not None and plan.override.role is not None
 
 
 def _one_identifier(plans: Sequence[Plan]) -> None:
@@ -222,12 +260,9 @@ def _one_identifier(plans: Sequence[Plan]) -> None:
     if len(keys) < 2:
         return
 
-    def rank(plan: Plan) -> tuple[bool, bool, int]:
-        hinted = Role.identifier in hinted_roles(plan.name)
-        return (not plan.overridden, not hinted, plans.index(plan))
-
-    for plan in sorted(keys, key=rank)[1:]:
-        if not plan.overridden:
+    best = max(keys, key=lambda plan: plan.key_rank)
+    for plan in keys:
+        if plan is not best and not _chosen(plan):
             plan.role, plan.key = Role.reference, False
             plan.reason += "; another column identifies the record"
             plan.certainty = min(plan.certainty, 0.7)

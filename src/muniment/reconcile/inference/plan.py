@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from muniment.reconcile.columns import ColumnType, Role
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """What a person decides on a column; None leaves it to the inference."""
-
-    role: Role | None = None
-    type: ColumnType | None = None
-    day_first: bool | None = None
-    """Of dates such as 03/04/2024."""
-    decimal_sign: str | None = None
-    """`.` or `,`."""
+from muniment.reconcile.columns import ColumnType, Override, Role, TextCleaning
 
 
 @dataclass(slots=True)
@@ -28,9 +16,11 @@ class Plan:
     role: Role = Role.free_text
     reason: str = ""
     certainty: float = 0.5
-    overridden: bool = False
+    override: Override | None = None
     key: bool = False
     """May be the identifier: its values are unique and complete."""
+    key_rank: float = 0.0
+    """How well it names the records, see `keys`; 0 if it does not."""
     decimal_sign: str = "."
     scale: int = 0
     date_order: str = "ymd"
@@ -39,3 +29,11 @@ class Plan:
     """Dates of eight digits without signs."""
     currency: str | None = None
     unit: str | None = None
+
+    @property
+    def without(self) -> tuple[TextCleaning, ...]:
+        """Cleanings that a person does not want."""
+        return self.override.without if self.override is not None else ()
+
+
+__all__ = ["Override", "Plan"]

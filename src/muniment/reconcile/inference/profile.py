@@ -19,7 +19,7 @@ from muniment.reconcile.inference.formats import LONGEST, plain_signs, shape_cou
 
 EMPTY_WORDS: Final = (
     "NULL", "null", "(null)", "#NULL!", "N/A", "n/a", "#N/A", "NaN", "nan", "<NA>", "None", "\\N",
-    "-", "--",
+    "-", "--", "#REF!", "#DIV/0!", "#VALUE!", "#NAME?", "#NUM!",
 )  # fmt: skip
 """Ways to write that there is no value. 'Null' is a surname and 'NA' Namibia: not among them."""
 

@@ -112,6 +112,15 @@ def _only_thousands(found: Numbers, bare: int) -> bool:
     return bare == 0 and found.whole > 0
 
 
+CREDIT_WORDS: Final = frozenset({"cr", "dr"})
+"""Words after an amount for its sign: `12.50 CR` came in, `12.50 DR` went out."""
+
+
+def is_credit_word(word: str) -> bool:
+    """Return whether a word beside an amount tells whether it is a credit or a debit."""
+    return word.rstrip(".").casefold() in CREDIT_WORDS
+
+
 def _money_words(profile: Profile) -> bool:
     """Return whether the words beside the digits of a column are currencies, not `No` or `INV`."""
     seen = known = 0
@@ -119,7 +128,7 @@ def _money_words(profile: Profile) -> bool:
         words = [word for word in _WORD.findall(value) if len(word) <= 5]
         if words:
             seen += 1
-            known += all(currency_code(word) is not None for word in words)
+            known += all(currency_code(word) is not None or is_credit_word(word) for word in words)
     return seen > 0 and known >= seen * 0.9
 
 
@@ -127,7 +136,8 @@ def _currency(profile: Profile) -> str | None:
     """Return the one currency of the signs in a column; None if there are several or it is open."""
     codes = set()
     for value in profile.sample:
-        found = {currency_code(word) for word in _WORD.findall(value)}
+        words = [word for word in _WORD.findall(value) if not is_credit_word(word)]
+        found = {currency_code(word) for word in words}
         codes |= {code for code in found if code}
     return next(iter(codes)) if len(codes) == 1 else None
 

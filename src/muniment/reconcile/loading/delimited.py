@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from muniment.reconcile.loading.encoding import file_encoding, undecodable
-from muniment.reconcile.loading.errors import UnclosedQuote, WrongDelimiter
+from muniment.reconcile.loading.errors import CellTooLarge, UnclosedQuote, WrongDelimiter
+from muniment.reconcile.loading.staging import CELL_LIMIT
 
 DELIMITERS: Final = "\t;|,"
 """Signs that separate cells, in the order that breaks a tie: a comma is also a decimal sign, a
@@ -23,8 +24,9 @@ BLOCK: Final = 8192
 
 _SAMPLE_RECORDS: Final = 500
 _SAMPLE_CHARACTERS: Final = 512 * 1024
-_CELL_LIMIT: Final = 1 << 20
-"""Characters of one cell. A longer one is a quotation mark that was never closed."""
+_LINE_LIMIT: Final = 16 << 20
+_CHARACTERS_HELD: Final = 16 << 20
+_CELLS_HELD: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,12 @@ class Dialect:
     width: int = 1
     """Cells of most records."""
 
-    def reader(self, file: io.TextIOBase) -> Iterator[list[str]]:
-        """Return the records of an open file, as lists of cells."""
+    def reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        """Return the records of lines, as lists of cells."""
         # strict: text after a closing quotation mark or an end inside one is an error here,
         # where it would silently move cells or swallow the rest of the file.
         return csv.reader(
-            file,
+            lines,
             delimiter=self.delimiter,
             doublequote=not self.escaped,
             escapechar="\\" if self.escaped else None,
@@ -108,30 +110,73 @@ def _fit(sample: str, dialect: Dialect) -> tuple[float, int]:
     return count / total, width
 
 
-def blocks(path: Path, dialect: Dialect) -> Iterator[list[list[str]]]:
+def blocks(
+    path: Path, dialect: Dialect, told: Callable[[float], None] = lambda _share: None
+) -> Iterator[list[list[str]]]:
     """Yield the records of a file, some thousands at a time, from its first line on.
+
+    Args:
+        path: the file.
+        dialect: how it is written.
+        told: the share of its bytes that have been read, 0 to 1.
 
     Raises:
         UnclosedQuote: names the record where the quotation mark stands.
         MixedEncodings: names the line that the encoding cannot read.
     """
-    csv.field_size_limit(_CELL_LIMIT)
-    done = 0
-    with path.open(encoding=dialect.encoding, newline="") as file:
-        reader = dialect.reader(file)
+    csv.field_size_limit(CELL_LIMIT)
+    # Some records at a time, then a look at how much they hold: a few of a million characters
+    # each are as much as ten thousand usual ones.
+    step = max(1, min(256, _CELLS_HELD // max(dialect.width, 1)))
+    size = max(1, path.stat().st_size)
+    most = max(step, min(BLOCK, _CELLS_HELD // max(dialect.width, 1)))
+    with (
+        path.open("rb") as raw,
+        io.TextIOWrapper(raw, encoding=dialect.encoding, newline="") as file,
+    ):
+        lines = _Lines(file)
+        reader = dialect.reader(lines)
         while True:
             block: list[list[str]] = []
+            begun = lines.characters
             try:
-                # extend keeps what was read before an error, so the place is known.
-                block.extend(islice(reader, BLOCK))
+                while len(block) < most and lines.characters - begun < _CHARACTERS_HELD:
+                    before = len(block)
+                    # extend keeps what was read before an error, so the place is known.
+                    block.extend(islice(reader, step))
+                    if len(block) == before:
+                        break
             except csv.Error as error:
                 raise _unclosed(path, dialect, str(error)) from error
             except UnicodeDecodeError as error:
                 raise undecodable(path, dialect.encoding) from error
             if not block:
                 return
-            done += len(block)
             yield block
+            told(min(1.0, raw.tell() / size))
+
+
+class _Lines:
+    """The lines of a file, none of them so long that it would fill the memory."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.count = 0
+        self.characters = 0
+
+    def __iter__(self) -> Iterator[str]:
+        read = self._file.readline
+        while line := read(_LINE_LIMIT):
+            self.count += 1
+            self.characters += len(line)
+            if len(line) == _LINE_LIMIT and line[-1] not in "\r\n":
+                raise CellTooLarge(
+                    f"Line {self.count} has more than {_LINE_LIMIT:,} characters: the file has "
+                    "no line ends, or is no table.",
+                    line=self.count,
+                    column="column 1",
+                )
+            yield line
 
 
 def line_of(path: Path, dialect: Dialect, record: int) -> int:
@@ -140,18 +185,18 @@ def line_of(path: Path, dialect: Dialect, record: int) -> int:
     Reads the file again up to there: it is asked for only to report an error.
     """
     with path.open(encoding=dialect.encoding, newline="") as file:
-        reader = dialect.reader(file)
+        reader = dialect.reader(_Lines(file))
         for _ in islice(reader, record):
             pass
         return int(getattr(reader, "line_num", 0)) + 1
 
 
-def _unclosed(path: Path, dialect: Dialect, reason: str) -> UnclosedQuote:
+def _unclosed(path: Path, dialect: Dialect, reason: str) -> UnclosedQuote | CellTooLarge:
     """Find the record that cannot be read and say so."""
     records = 0
     line = 1
     with path.open(encoding=dialect.encoding, newline="") as file:
-        reader = dialect.reader(file)
+        reader = dialect.reader(_Lines(file))
         try:
             for record in reader:
                 records += bool(record)
@@ -159,9 +204,15 @@ def _unclosed(path: Path, dialect: Dialect, reason: str) -> UnclosedQuote:
         except csv.Error:
             pass
     with path.open(encoding=dialect.encoding, newline="") as file:
-        text = next(islice(file, line - 1, None), "")[:_CELL_LIMIT]
+        text = next(islice(_Lines(file), line - 1, None), "")[:CELL_LIMIT]
+    place = _quote_place(text, dialect.delimiter)
+    column = f"column {place}"
     if "larger than" in reason:
-        told = f"a cell is longer than {_CELL_LIMIT:,} characters"
+        told = f"a cell is longer than {CELL_LIMIT:,} characters"
+        if text.count('"') % 2 == 0:
+            told = f"Row {records} (line {line}): {told}: “{text.strip()[:80]}”."
+            return CellTooLarge(told, row=records, line=line, column=_longest(text, dialect))
+        told += ", most likely because its quotation mark is never closed"
     elif "unexpected end" in reason:
         told = "a quotation mark that opens a cell is never closed"
     else:
@@ -170,8 +221,13 @@ def _unclosed(path: Path, dialect: Dialect, reason: str) -> UnclosedQuote:
         f"Row {records} (line {line}): {told}: “{text.strip()[:80]}”.",
         row=records,
         line=line,
-        column=f"column {_quote_place(text, dialect.delimiter)}",
+        column=column,
     )
+
+
+def _longest(text: str, dialect: Dialect) -> str:
+    cells = text.split(dialect.delimiter)
+    return f"column {max(range(len(cells)), key=lambda place: len(cells[place])) + 1}"
 
 
 def _quote_place(text: str, delimiter: str) -> int:

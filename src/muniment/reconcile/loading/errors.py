@@ -139,3 +139,63 @@ class NoSharedColumns(DatasetUnreadable):
 
     code = "dataset_no_shared_columns"
     title = "No shared columns"
+
+
+class ColumnsDiffer(DatasetUnreadable):
+    """A further file of a dataset has not the columns of the first one."""
+
+    code = "dataset_columns_differ"
+    title = "Columns differ"
+
+
+class TooManyColumns(DatasetTooLarge):
+    """The table has more columns than are loaded."""
+
+    code = "dataset_too_many_columns"
+
+
+class CellTooLarge(DatasetTooLarge):
+    """A cell is longer than what is loaded."""
+
+    code = "dataset_cell_too_large"
+
+
+class UnreadableCharacter(DatasetUnreadable):
+    """A cell holds a character that is no text."""
+
+    code = "dataset_unreadable_character"
+    title = "Unreadable character"
+
+
+class NoRoomForDataset(MunimentError):
+    """The disk for temporary files is full: free some space and load the dataset again."""
+
+    code = "dataset_no_room"
+    status = 507
+    title = "Insufficient storage"
+
+
+class QueryFailed(DatasetUnreadable):
+    """The database refuses this query."""
+
+    code = "dataset_query_failed"
+    title = "Query failed"
+
+
+class QueryNotAllowed(QueryFailed):
+    """The role of this connection may not do that: give it a role that may read the tables."""
+
+    code = "dataset_query_not_allowed"
+
+
+class QueryTimedOut(QueryFailed):
+    """The query took longer than it may: narrow it down, or export its result to a file."""
+
+    code = "dataset_query_timed_out"
+
+
+class DatabaseUnreachable(DatasetUnreadable):
+    """The database of this query cannot be reached."""
+
+    code = "dataset_database_unreachable"
+    title = "Database unreachable"

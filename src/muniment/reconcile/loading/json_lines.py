@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from muniment.reconcile.columns import rows_at_a_time
 from muniment.reconcile.loading.encoding import file_encoding
 from muniment.reconcile.loading.errors import (
     BadRecord,
+    CellTooLarge,
     DatasetTooLarge,
     DuplicateHeader,
     EmptyDataset,
 )
-from muniment.reconcile.loading.staging import Staged, StringColumns
+from muniment.reconcile.loading.staging import Staged, StringColumns, check_width
 
 _BLOCK: Final = 8192
-_COLUMNS: Final = 2000
+_LINE_LIMIT: Final = 16 << 20
 _ARRAY_LIMIT: Final = 64 << 20
 """Bytes of a file that is one JSON array: it has to be read whole."""
 
@@ -38,17 +41,17 @@ def stage_json_lines(path: Path, target: Path) -> Staged:
         for name in record:
             if name not in names:
                 names[name] = line
-        if len(names) > _COLUMNS:
-            raise DatasetTooLarge(f"The objects have more than {_COLUMNS:,} different keys.")
+        check_width(len(names))
     if not names:
         raise EmptyDataset("The file holds no objects.")
     shown = _unique(names)
     writer = StringColumns(target, shown)
     try:
         block: list[Mapping[str, str | None]] = []
+        size = min(_BLOCK, rows_at_a_time(len(names)))
         for _, record in _records(path, encoding):
             block.append(record)
-            if len(block) == _BLOCK:
+            if len(block) == size:
                 writer.add([[one.get(name) for one in block] for name in names])
                 block = []
         if block:
@@ -79,7 +82,14 @@ def _records(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, str | N
     """Yield the line and the flattened object of each line that is not blank."""
     decoder = msgspec.json.Decoder()
     with path.open(encoding=encoding) as file:
-        for line, text in enumerate(file, 1):
+        for line, text in enumerate(iter(partial(file.readline, _LINE_LIMIT), ""), 1):
+            if len(text) == _LINE_LIMIT and not text.endswith("\n"):
+                if text.lstrip().startswith("["):
+                    yield from _array(path, encoding)
+                    return
+                raise CellTooLarge(
+                    f"Line {line} has more than {_LINE_LIMIT:,} characters.", row=line, line=line
+                )
             if not text.strip():
                 continue
             try:

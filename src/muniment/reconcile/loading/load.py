@@ -1,55 +1,41 @@
-"""Loading a file of records: staged as strings, looked at, cleaned, described."""
+"""Loading files of records: staged as strings, looked at, cleaned, described."""
 
 from __future__ import annotations
 
-import codecs
-import re
+import errno
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
+
+import pyarrow as pa
 
 from muniment.reconcile.cleaning.clean import clean, string_batches
-from muniment.reconcile.columns import Dataset
+from muniment.reconcile.columns import Dataset, Override
 from muniment.reconcile.inference.dates import decide_day_orders
 from muniment.reconcile.inference.infer import infer
-from muniment.reconcile.inference.plan import Override
 from muniment.reconcile.inference.profile import profile
-from muniment.reconcile.loading.delimited import blocks, line_of, sniff
-from muniment.reconcile.loading.errors import (
-    DatasetTooLarge,
-    DatasetUnreadable,
-    EmptyDataset,
-    NoSuchColumn,
-    NotATable,
-)
-from muniment.reconcile.loading.json_lines import stage_json_lines
-from muniment.reconcile.loading.parquet import stage_parquet
-from muniment.reconcile.loading.spreadsheet import OLE, ZIP, open_sheet
-from muniment.reconcile.loading.staging import Staged, stage_grid
+from muniment.reconcile.loading.errors import NoRoomForDataset, NoSuchColumn
+from muniment.reconcile.loading.options import LoadOptions
+from muniment.reconcile.loading.parts import Part, stage_parts
+from muniment.reconcile.loading.staging import Staged
 
-MAX_BYTES: Final = 2 << 30
-"""Size of a file above which it is refused. What is below it is loaded in bounded memory."""
+ORIGINALS: Final = "originals.parquet"
+CLEANED: Final = "cleaned.parquet"
+"""Names of the two files of a dataset in its folder."""
 
-_MARKUP: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml|!doctype|html)\b", re.IGNORECASE)
-_JSON_START: Final = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{\s*(?:"[^"\n]*"\s*:|\})')
-_PARQUET: Final = b"PAR1"
-_JSON_SUFFIXES: Final = frozenset({".jsonl", ".ndjson", ".json"})
+_READ: Final = 0.5
+_LOOKED: Final = 0.2
+"""Shares of the time that the first two of three steps take, as measured."""
 
+Progress: TypeAlias = Callable[[str, float], None]
+"""Told what is done (reading, looking, cleaning) and the share of the work done, 0 to 1."""
 
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """What a person may decide before a file is loaded. The defaults decide from the file."""
-
-    delimiter: str | None = None
-    encoding: str | None = None
-    sheet: str | None = None
-    overrides: Mapping[str, Override] = field(default_factory=dict)
-    max_bytes: int = MAX_BYTES
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def load(
@@ -75,32 +61,63 @@ def load(
     Raises:
         DatasetUnreadable: one of its kinds (see `loading.errors`), which name row and column
             where there are such. Nothing is left in `folder`.
+        NoRoomForDataset: the disk is full. Nothing is left in `folder`.
     """
-    path = Path(path)
+    return load_parts([Path(path)], name=name, folder=folder, options=options)
+
+
+def load_parts(
+    parts: Sequence[Path | Part],
+    *,
+    name: str | None = None,
+    overrides: Mapping[str, Override] | None = None,
+    folder: Path | None = None,
+    options: LoadOptions | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Load a dataset that came in several files, one after the other.
+
+    The result is that of one file with the records of all of them; rows are numbered on. The
+    files may be of different kinds and have their columns in another order: the names count.
+
+    Args:
+        parts: the files, at least one; a `Part` has a name for errors and options of its own.
+        name: of the dataset; the first file's name by default.
+        overrides: what a person decided, by column; takes the place of those in `options`.
+        folder, options: as `load`.
+        progress: told what is done and the share of the whole work that lies behind, 0 to 1.
+
+    Raises:
+        ColumnsDiffer: a file has not the columns of the first one; names them.
+        DatasetUnreadable, NoRoomForDataset: as `load`; names the file, if there are several.
+    """
+    files = [part if isinstance(part, Part) else Part(part, part.name) for part in parts]
     chosen = options or LoadOptions()
-    held = folder or Path(tempfile.mkdtemp(prefix="muniment-dataset-"))
-    held.mkdir(parents=True, exist_ok=True)
-    originals = held / "originals.parquet"
-    try:
-        staged = _stage(path, originals, chosen)
-        dataset = _described(name or path.stem, staged, held / "cleaned.parquet", chosen.overrides)
-    except BaseException:
-        # Cancelled or failed, nothing half-loaded stays.
-        _remove(held, whole=folder is None)
-        raise
+    if overrides is not None:
+        chosen = replace(chosen, overrides=overrides)
+    with _room(), _folder(folder) as held:
+        told = progress or _tell_nobody
+        told("reading", 0.0)
+        staged = stage_parts(
+            files, held / ORIGINALS, chosen, lambda share: told("reading", share * _READ)
+        )
+        title = name or files[0].path.stem
+        dataset = _described(title, staged, held / CLEANED, chosen.overrides, told)
     if folder is None:
         weakref.finalize(dataset, shutil.rmtree, held, ignore_errors=True)
     return dataset
 
 
 def reload(dataset: Dataset, overrides: Mapping[str, Override]) -> Dataset:
-    """Return a loaded dataset with the types and roles that a person chose for some columns.
+    """Return a loaded dataset with what a person decided on some columns.
 
-    Works from the originals: what an earlier cleaning did is undone. The files of `dataset` are
-    replaced; use the returned one.
+    Works from the originals: what an earlier cleaning did is undone, and what is not in
+    `overrides` any more is inferred again. The cleaned file of `dataset` is replaced; use the
+    returned one.
 
     Raises:
         NoSuchColumn: an override names no column.
+        NoRoomForDataset: the disk is full; the dataset is as it was.
     """
     assert dataset.originals is not None
     assert dataset.cleaned is not None
@@ -108,8 +125,9 @@ def reload(dataset: Dataset, overrides: Mapping[str, Override]) -> Dataset:
     staged = Staged(dataset.originals, names, dataset.rows, dataset.notes)
     fresh = dataset.cleaned.with_suffix(".new")
     try:
-        changed = _described(dataset.name, staged, fresh, overrides)
-        fresh.replace(dataset.cleaned)
+        with _room():
+            changed = _described(dataset.name, staged, fresh, overrides, _tell_nobody)
+            fresh.replace(dataset.cleaned)
     finally:
         fresh.unlink(missing_ok=True)
     return Dataset(
@@ -125,7 +143,11 @@ def reload(dataset: Dataset, overrides: Mapping[str, Override]) -> Dataset:
 
 
 def _described(
-    name: str, staged: Staged, target: Path, overrides: Mapping[str, Override]
+    name: str,
+    staged: Staged,
+    target: Path,
+    overrides: Mapping[str, Override],
+    told: Progress,
 ) -> Dataset:
     for column in overrides:
         if column not in staged.names:
@@ -133,69 +155,59 @@ def _described(
                 f"There is no column “{column}”; there are: {', '.join(staged.names)}.",
                 column=column,
             )
-    profiles = profile(staged.names, string_batches(staged.path))
+    profiles = profile(
+        staged.names, _watched(staged, lambda share: told("looking", _READ + share * _LOOKED))
+    )
     plans = infer(profiles, overrides)
     decide_day_orders(plans, profiles, string_batches(staged.path), overrides)
-    columns = clean(staged.path, target, plans, profiles)
+    done = _READ + _LOOKED
+    batches = _watched(staged, lambda share: told("cleaning", done + share * (1 - done)))
+    columns = clean(batches, target, plans, profiles)
     return Dataset(
         name, columns, staged.rows, cleaned=target, originals=staged.path, notes=staged.notes
     )
 
 
-def _stage(path: Path, target: Path, options: LoadOptions) -> Staged:
+def _watched(staged: Staged, told: Callable[[float], None]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a staged file and tell how many of them have been worked on."""
+    done = 0
+    for batch in string_batches(staged.path):
+        yield batch
+        done += batch.num_rows
+        told(done / staged.rows)
+
+
+def _tell_nobody(step: str, share: float) -> None:
+    pass
+
+
+@contextmanager
+def _folder(wanted: Path | None) -> Iterator[Path]:
+    """Give the folder for a dataset's files, and leave nothing there when loading ends early."""
+    held = wanted or Path(tempfile.mkdtemp(prefix="muniment-dataset-"))
+    held.mkdir(parents=True, exist_ok=True)
+    before = set(held.iterdir())
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            head = file.read(4096)
-    except OSError as error:
-        raise DatasetUnreadable(f"The file cannot be opened: {error.strerror}.") from error
-    if size > options.max_bytes:
-        raise DatasetTooLarge(
-            f"The file has {size:,} bytes, the most that is loaded is {options.max_bytes:,}. "
-            "Split it, or give it as Parquet."
-        )
-    if not head.strip():
-        raise EmptyDataset("The file is empty.", row=0)
-    if head.startswith(_PARQUET):
-        return stage_parquet(path, target)
-    if head.startswith((ZIP, OLE)):
-        sheet = open_sheet(path, options.sheet)
-        return stage_grid(sheet.blocks(), target, line_of=sheet.line_of, notes=sheet.notes)
-    if _is_json(path, head, options):
-        return stage_json_lines(path, target)
-    if b"\0" in head and not _may_be_wide(head):
-        raise NotATable("The file is binary data, no table of text.")
-    if _MARKUP.match(head):
-        raise NotATable("The file is a page of markup (HTML or XML), no table of records.")
+        yield held
+    except BaseException:
+        # Cancelled or failed, nothing half-loaded stays.
+        if wanted is None:
+            shutil.rmtree(held, ignore_errors=True)
+        else:
+            for path in set(held.iterdir()) - before | {held / ORIGINALS, held / CLEANED}:
+                path.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Tell a full disk, a full quota and a file that may not grow further from bad files."""
     try:
-        codecs.lookup(options.encoding or "utf-8")
-    except LookupError as error:
-        raise DatasetUnreadable(f"There is no encoding “{options.encoding}”.") from error
-    dialect = sniff(path, options.delimiter, options.encoding)
-    sign = {"\t": "tab"}.get(dialect.delimiter, dialect.delimiter)
-    notes = (f"encoding {dialect.encoding}", f"delimiter {sign}")
-    return stage_grid(
-        blocks(path, dialect), target, line_of=partial(line_of, path, dialect), notes=notes
-    )
+        yield
+    except (OSError, pa.ArrowException) as error:
+        if getattr(error, "errno", None) in _FULL:
+            raise NoRoomForDataset from error
+        raise
 
 
-def _may_be_wide(head: bytes) -> bool:
-    """Return whether zero bytes may be those of UTF-16 or UTF-32, which is told apart later."""
-    zeros = head.count(0)
-    return head[:2] in {b"\xff\xfe", b"\xfe\xff"} or zeros * 5 > len(head)
-
-
-def _is_json(path: Path, head: bytes, options: LoadOptions) -> bool:
-    if options.delimiter is not None:
-        return False
-    if path.suffix.lower() in _JSON_SUFFIXES:
-        return True
-    return _JSON_START.match(head) is not None
-
-
-def _remove(folder: Path, *, whole: bool) -> None:
-    if whole:
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    for name in ("originals.parquet", "cleaned.parquet"):
-        (folder / name).unlink(missing_ok=True)
+__all__ = ["CLEANED", "ORIGINALS", "LoadOptions", "Progress", "load", "load_parts", "reload"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from muniment.reconcile.loading.errors import DatasetUnreadable, DuplicateHeader, HeaderOnly
-from muniment.reconcile.loading.staging import Staged, StringColumns
+from muniment.reconcile.columns import rows_at_a_time
+from muniment.reconcile.loading.errors import (
+    DatasetUnreadable,
+    DuplicateHeader,
+    EmptyDataset,
+    HeaderOnly,
+)
+from muniment.reconcile.loading.staging import (
+    NOTES,
+    Staged,
+    StringColumns,
+    check_width,
+)
 
 
 def stage_parquet(path: Path, target: Path) -> Staged:
@@ -18,32 +30,64 @@ def stage_parquet(path: Path, target: Path) -> Staged:
 
     Raises:
         DatasetUnreadable: the file is damaged.
-        DuplicateHeader, HeaderOnly
+        DuplicateHeader, HeaderOnly, TooManyColumns
     """
     try:
         source = pq.ParquetFile(path)
         schema = source.schema_arrow
-        names = [" ".join(name.split()) or f"column {n}" for n, name in enumerate(schema.names, 1)]
-        for place, name in enumerate(names):
-            if name in names[:place]:
-                raise DuplicateHeader(
-                    f"Columns {names.index(name) + 1} and {place + 1} are both called “{name}”.",
-                    row=0,
-                    column=name,
-                )
-        names = ["row (2)" if name == "row" else name for name in names]
-        writer = StringColumns(target, names)
-        try:
-            for batch in source.iter_batches(batch_size=65_536):
-                arrays = [_strings(column) for column in batch.columns]
-                writer.add_batch(pa.record_batch(arrays, names=names))
-        finally:
-            writer.close()
     except (pa.ArrowException, OSError) as error:
-        raise DatasetUnreadable(f"The Parquet file cannot be read: {error}") from error
+        raise _damaged(error) from error
+    names = unique_names(schema.names)
+    writer = StringColumns(target, names)
+    try:
+        for batch in _batches(source):
+            arrays = [_strings(column) for column in batch.columns]
+            writer.add_batch(pa.record_batch(arrays, names=list(names)))
+    finally:
+        writer.close()
     if not writer.rows:
         raise HeaderOnly("The file has columns and no rows.", row=1, column=names[0])
-    return Staged(target, tuple(names), writer.rows, ("Parquet",))
+    told = (schema.metadata or {}).get(NOTES, b"Parquet").decode()
+    return Staged(target, names, writer.rows, (told,))
+
+
+def unique_names(found: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of columns: without spaces around them, unlike each other.
+
+    Raises:
+        DuplicateHeader, EmptyDataset, TooManyColumns
+    """
+    if not found:
+        raise EmptyDataset("The table has no columns.")
+    check_width(len(found))
+    names = [" ".join(name.split()) or f"column {n}" for n, name in enumerate(found, 1)]
+    seen: dict[str, int] = {}
+    for place, name in enumerate(names):
+        if name in seen:
+            raise DuplicateHeader(
+                f"Columns {seen[name] + 1} and {place + 1} are both called “{name}”.",
+                row=0,
+                column=name,
+            )
+        seen[name] = place
+    return tuple("row (2)" if name == "row" else name for name in names)
+
+
+def _batches(source: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    """Yield the rows, some at a time; an error of reading is no error of writing."""
+    batches = source.iter_batches(batch_size=rows_at_a_time(len(source.schema_arrow.names)))
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(error) from error
+        yield batch
+
+
+def _damaged(error: Exception) -> DatasetUnreadable:
+    return DatasetUnreadable(f"The Parquet file cannot be read: {error}")
 
 
 def _strings(values: pa.Array) -> pa.Array:

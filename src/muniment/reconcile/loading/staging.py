@@ -9,15 +9,23 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from muniment.reconcile.loading.errors import EmptyDataset, HeaderOnly, RaggedRow
+from muniment.reconcile.columns import rows_at_a_time
+from muniment.reconcile.loading.errors import (
+    CellTooLarge,
+    EmptyDataset,
+    HeaderOnly,
+    RaggedRow,
+    TooManyColumns,
+    UnreadableCharacter,
+)
+from muniment.reconcile.loading.footer import footer_rows
 from muniment.reconcile.loading.header import Header, find_header
 
-GROUP: Final = 65_536
-"""Rows of a row group: what is held in memory at a time when the rows are read again."""
-
 NOTES: Final = b"muniment.notes"
+"""Key of the metadata of a Parquet file of ours that says where its rows are from."""
 
 Cells = Sequence[str | None]
 Block = Sequence[Cells]
@@ -33,40 +41,105 @@ class Staged:
     notes: tuple[str, ...]
 
 
+_MOST_COLUMNS: Final = 2000
+"""Columns of a dataset: what can still be looked at one by one. Each is read, described and
+compared on its own, so that more of them cost without end what nobody looks at."""
+
+
+CELL_LIMIT: Final = 1 << 20
+"""Bytes of one cell: what is longer is a document, not a value that is compared."""
+
+_BYTES_HELD: Final = 64 << 20
+
+
+def check_width(columns: int) -> None:
+    """Refuse a table that is wider than what is loaded.
+
+    Raises:
+        TooManyColumns: it is.
+    """
+    if columns > _MOST_COLUMNS:
+        raise TooManyColumns(
+            f"The table has {columns:,} columns, the most that are loaded are {_MOST_COLUMNS:,}. "
+            "Leave out those that are not needed.",
+            row=0,
+            column=f"column {_MOST_COLUMNS + 1}",
+        )
+
+
 class StringColumns:
     """Writes columns of strings to Parquet, some ten thousand rows at a time."""
 
-    def __init__(self, path: Path, names: Sequence[str]) -> None:
+    def __init__(self, path: Path, names: Sequence[str], *, note: str | None = None) -> None:
         # Column `row` is made by the cleaning; here is only what the source holds.
-        self._schema = pa.schema([(name, pa.string()) for name in names])
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", compression_level=1)
+        self._schema = pa.schema(
+            [(name, pa.string()) for name in names],
+            metadata={NOTES: note.encode()} if note else None,
+        )
+        # A file of our own: where the disk is full, the writer would leave its one open.
+        self._file = pa.OSFile(str(path), "wb")
+        self._writer = pq.ParquetWriter(
+            self._file, self._schema, compression="zstd", compression_level=1
+        )
         self._held: list[pa.RecordBatch] = []
-        self._count = 0
+        self._count = self._bytes = 0
+        self._group = rows_at_a_time(len(names))
         self.rows = 0
 
     def add(self, columns: Sequence[Sequence[str | None]]) -> None:
         """Add rows, given column by column."""
         arrays = [pa.array(column, pa.string(), from_pandas=False) for column in columns]
-        self.add_batch(pa.record_batch(arrays, schema=self._schema))
+        self.add_batch(pa.record_batch(arrays, names=self._schema.names))
 
     def add_batch(self, batch: pa.RecordBatch) -> None:
-        """Add rows whose columns are strings already."""
-        self._held.append(batch)
+        """Add rows whose columns are strings already.
+
+        Raises:
+            CellTooLarge, UnreadableCharacter: names row and column.
+        """
+        for name, values in zip(self._schema.names, batch.columns, strict=True):
+            _check_cells(values, name, self.rows)
+        self._held.append(pa.record_batch(batch.columns, schema=self._schema))
         self._count += batch.num_rows
+        self._bytes += batch.nbytes
         self.rows += batch.num_rows
-        if self._count >= GROUP:
+        if self._count >= self._group or self._bytes >= _BYTES_HELD:
             self._flush()
 
     def _flush(self) -> None:
         if self._held:
             table = pa.Table.from_batches(self._held, self._schema)
-            self._writer.write_table(table, row_group_size=GROUP * 2)
-            self._held, self._count = [], 0
+            self._writer.write_table(table, row_group_size=self._group * 2)
+            self._held, self._count, self._bytes = [], 0, 0
 
     def close(self) -> None:
         """Write what is left."""
-        self._flush()
-        self._writer.close()
+        try:
+            self._flush()
+            self._writer.close()
+        finally:
+            self._file.close()
+
+
+def _check_cells(values: pa.Array, column: str, before: int) -> None:
+    """Refuse what cannot be kept: cells that are too long, and zeros, which Postgres has not."""
+    longest = pc.max(pc.binary_length(values)).as_py() or 0
+    if longest > CELL_LIMIT:
+        row = before + pc.index(pc.binary_length(values), longest).as_py() + 1
+        raise CellTooLarge(
+            f"Row {row}, column “{column}”: the cell has {longest:,} bytes, the most that is "
+            f"loaded is {CELL_LIMIT:,}.",
+            row=row,
+            column=column,
+        )
+    zeros = pc.match_substring(values, "\0")
+    if pc.any(zeros).as_py():
+        row = before + pc.index(zeros, True).as_py() + 1
+        raise UnreadableCharacter(
+            f"Row {row}, column “{column}”: the cell holds a zero byte (NUL), which is no text.",
+            row=row,
+            column=column,
+        )
 
 
 def stage_grid(
@@ -88,11 +161,17 @@ def stage_grid(
     if first is None:
         raise EmptyDataset("The file is empty.")
     header = find_header(first)
+    check_width(len(header.names))
     writer = StringColumns(target, header.names)
     blank = 0
+    below: list[str] = []
     try:
         before = header.skipped
-        for block in chain([first[header.skipped :]], source):
+        for whole, last in _with_last(chain([first[header.skipped :]], source)):
+            block = whole
+            if last and (footer := footer_rows(block, header.width)):
+                below = [next(filter(None, row)) for row in block[-footer:] if any(row)]
+                block = block[:-footer]
             rows = [row for row in block if any(row)]
             blank += len(block) - len(rows)
             for row in _misfits(rows, header):
@@ -102,7 +181,7 @@ def stage_grid(
                 raise _ragged(rows[row], header, number=writer.rows + row + 1, line=line)
             if rows:
                 writer.add(_columns(rows, header))
-            before += len(block)
+            before += len(whole)
     finally:
         writer.close()
     if not writer.rows:
@@ -112,7 +191,22 @@ def stage_grid(
     told = [*notes, *header.notes]
     if blank:
         told.append(f"{blank} blank row{'s' * (blank > 1)} left out")
+    if below:
+        told.append(
+            f"{len(below)} row{'s' * (len(below) > 1)} below the table left out: "
+            + ", ".join(f"“{text.strip()[:40]}”" for text in below)
+        )
     return Staged(target, header.names, writer.rows, tuple(told))
+
+
+def _with_last(blocks: Iterable[Block]) -> Iterator[tuple[Block, bool]]:
+    """Yield each block, and whether it is the last one."""
+    walked = iter(blocks)
+    block = next(walked, None)
+    while block is not None:
+        following = next(walked, None)
+        yield block, following is None
+        block = following
 
 
 def _misfits(rows: list[Cells], header: Header) -> Iterator[int]:
