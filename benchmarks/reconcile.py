@@ -6,7 +6,8 @@ Every set of `linkage/` and `ledger/` is loaded from its files and matched with 
 matched pairs are compared with gold.csv through the identifier columns. Ledgers with a remittance
 file are run with it as evidence and without. Below each line: for the confidences of each tenth,
 how many pairs, the precision they promise and the precision they have, over matched and review
-pairs. Times are from opening the files to the list of matches, the best of the runs.
+pairs; the calibration error is the mean of the difference over the pairs. Times are from opening
+the files to the list of matches, the best of the runs.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class Figures:
     gold: int
     review: int
     seconds: float
+    calibration_error: float
+    """Mean distance of the promised from the seen precision, tenths weighted by their pairs."""
     tenths: list[Tenth]
 
 
@@ -66,7 +69,8 @@ def main() -> None:
     for one in results:
         print(
             f"{one.name:32} F1 {one.f1:.4f}  P {one.precision:.4f}  R {one.recall:.4f}  "
-            f"matched {one.matched} of {one.gold}  review {one.review}  {one.seconds:.2f} s"
+            f"matched {one.matched} of {one.gold}  review {one.review}  "
+            f"calibration error {one.calibration_error:.4f}  {one.seconds:.2f} s"
         )
         for tenth in one.tenths:
             print(
@@ -82,13 +86,15 @@ def measure(name: str, folder: Path, evidence: Path | None, runs: int) -> Figure
         begin = time.perf_counter()
         left, right = load(folder / "left.csv"), load(folder / "right.csv")
         claims = load(evidence) if evidence else None
-        matches = find_matches(left, right, claims)
+        matches = list(find_matches(left, right, claims).matches)
         seconds = min(seconds, time.perf_counter() - begin)
     with (folder / "gold.csv").open(encoding="utf-8", newline="") as lines:
         gold = {(row["left_id"], row["right_id"]) for row in csv.DictReader(lines)}
     found = list(zip(_ids(left, right, matches), matches, strict=True))
     answer = {ids for ids, match in found if match.status is MatchStatus.MATCHED}
     right_ones = len(answer & gold)
+    tenths = list(_tenths([(match.confidence, ids in gold) for ids, match in found]))
+    off = sum(tenth.pairs * abs(tenth.expected - tenth.observed) for tenth in tenths)
     return Figures(
         name,
         precision=right_ones / max(len(answer), 1),
@@ -98,7 +104,8 @@ def measure(name: str, folder: Path, evidence: Path | None, runs: int) -> Figure
         gold=len(gold),
         review=sum(match.status is MatchStatus.REVIEW for match in matches),
         seconds=seconds,
-        tenths=list(_tenths([(match.confidence, ids in gold) for ids, match in found])),
+        calibration_error=off / max(len(found), 1),
+        tenths=tenths,
     )
 
 

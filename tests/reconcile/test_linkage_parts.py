@@ -130,7 +130,7 @@ def dataset(name: str, rows: list[tuple[str, ...]], first_id: int = 1) -> Datase
 
 def test_people_with_slips_are_matched_and_row_numbers_are_not_believed() -> None:
     slips = [(a.replace("a", "e", 1), b, c, d) for a, b, c, d in reversed(PEOPLE)]
-    matches = link(dataset("left", PEOPLE), dataset("right", slips))
+    matches = list(link(dataset("left", PEOPLE), dataset("right", slips)).matches)
     matched = {(m.left_row, m.right_row) for m in matches if m.status == "matched"}
     assert matched == {(at, len(PEOPLE) + 1 - at) for at in range(1, len(PEOPLE) + 1)}
     assert all(m.explanation[0].field_left == "first" for m in matches)
@@ -147,8 +147,8 @@ def test_duplicates_are_clustered() -> None:
 def test_nothing_in_nothing_out() -> None:
     empty = dataset("left", PEOPLE)
     empty = Dataset.from_table("left", empty.table.slice(0, 0), empty.columns)
-    assert link(empty, dataset("right", PEOPLE)) == []
-    assert find_duplicates(empty).matches == []
+    assert list(link(empty, dataset("right", PEOPLE)).matches) == []
+    assert list(find_duplicates(empty).matches) == []
 
 
 def test_datasets_of_nothing_but_identifiers_are_an_error() -> None:

@@ -70,9 +70,14 @@ class Tolerance(Struct, frozen=True, forbid_unknown_fields=True):
     An amount is near enough within `amount` or within `percent` of the larger one.
     """
 
-    amount: Annotated[Decimal, Meta(ge=0)] = Decimal(0)
+    amount: Decimal = Decimal(0)
     percent: Annotated[float, Meta(ge=0, le=100)] = 0.0
     days: Annotated[int, Meta(ge=0, le=3650)] = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what msgspec cannot bound: it knows bounds of int and float only."""
+        if not (self.amount.is_finite() and self.amount >= 0):
+            raise ValueError("`amount` is zero or more")
 
 
 class Stages(Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,4 +135,4 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False
     engine: Engine = Engine.OWN
     splink: dict[str, Any] | None = None
     """Settings of Splink, trained or not, as its `save_model_to_json` writes them."""
-    survivorship: Survivorship = Survivorship()
+    survivorship: Survivorship = field(default_factory=Survivorship)

@@ -14,6 +14,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from rapidfuzz import fuzz
 from rapidfuzz.distance import OSA
@@ -26,6 +27,10 @@ _SPELT_OUT = 0.8
 """Likeness from which the words speak for themselves, and no initials are looked for."""
 _HABIT = 3
 """Texts from which a word that the other side never writes is a habit of this side (WIRE, TRF)."""
+_MUTED = 0.12
+"""Weight, as a share of the rarest word's, below which a word is a habit and names nobody."""
+_STUMP = 0.6
+"""Likeness of the first letters of a word that a text of fixed length was cut off in."""
 _SERIAL = 5
 """Digits of a number that only one side writes from which it is a serial number, not a name."""
 
@@ -44,6 +49,7 @@ class NameModel:
     weights: dict[str, float]
     rarest: float
     _likeness: dict[tuple[str, str], float] = field(default_factory=dict)
+    _marks: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
     _kept: dict[tuple[tuple[str, ...], tuple[str, ...]], float] = field(default_factory=dict)
 
     @classmethod
@@ -92,7 +98,23 @@ class NameModel:
             known = self._kept[key] = self._compare(left, right)
         return known
 
+    def _marks_of(self, text: tuple[str, ...]) -> frozenset[str]:
+        """Return beginnings of words that tell, and initials: texts with none in common differ."""
+        known = self._marks.get(text)
+        if known is None:
+            telling = [w for w in text if self.weight(w) > _MUTED * self.rarest]
+            heads = "".join(w[0] for w in telling if w[0].isalpha())
+            initials = {heads[k : k + 2] for k in range(len(heads) - 1)}
+            # What may be initials begins with the first letter of the name.
+            short = {"^" + w[0] for w in telling if len(w) <= _LONGEST_INITIALISM and w.isalpha()}
+            begins = {"^" + heads[0]} if heads else set()
+            known = frozenset({w[:3] for w in telling} | initials | short | begins)
+            self._marks[text] = known
+        return known
+
     def _compare(self, left: tuple[str, ...], right: tuple[str, ...]) -> float:
+        if self._marks_of(left).isdisjoint(self._marks_of(right)):
+            return 0.0
         heard_left, heard_right, common = self._align(left, right)
         whole_left = sum(map(self.weight, left))
         whole_right = sum(map(self.weight, right))
@@ -107,14 +129,17 @@ class NameModel:
         """Pair words greedily; return the weight heard of each text, and of both."""
         free = list(range(len(right)))
         heard_left = heard_right = common = 0.0
-        for word in left:
-            best, at = 0.0, -1
-            for index in free:
+        for place, word in enumerate(left):
+            at = next((index for index in free if right[index] == word), -1)
+            best = 1.0 if at >= 0 else 0.0
+            for index in free if at < 0 else ():
                 alike = self._word(word, right[index])
+                if not alike and place and _cut_off(word, right[index], place == len(left) - 1):
+                    alike = _STUMP
+                if not alike and index and _cut_off(right[index], word, index == len(right) - 1):
+                    alike = _STUMP
                 if alike > best:
                     best, at = alike, index
-                    if alike == 1.0:
-                        break
             if at < 0:
                 continue
             free.remove(at)
@@ -168,7 +193,9 @@ class NameModel:
             return 0.0
         best = 0.0
         for word in short:
-            if 2 <= len(word) <= _LONGEST_INITIALISM and word.isalpha() and word not in full:
+            if not 2 <= len(word) <= _LONGEST_INITIALISM or not word.isalpha() or word in full:
+                continue
+            if self.weight(word) > _MUTED * self.rarest:
                 best = max(best, initialism(word, full))
         if not best:
             return 0.0
@@ -194,13 +221,19 @@ def word_likeness(one: str, other: str) -> float:
     return 0.7 if ends and short.isalpha() and _within(short, long) else 0.0
 
 
+def _cut_off(stump: str, word: str, last: bool) -> bool:
+    """Whether the last word of a text is the first letter or two of another."""
+    return last and len(stump) < 3 and len(word) > len(stump) and word.startswith(stump)
+
+
 def _within(short: str, long: str) -> bool:
     """Whether the letters of `short` stand in `long` in this order."""
     rest = iter(long)
     return all(letter in rest for letter in short)
 
 
-def initialism(word: str, full: Sequence[str]) -> float:
+@lru_cache(maxsize=200_000)
+def initialism(word: str, full: tuple[str, ...]) -> float:
     """Return how well the letters of `word` stand for leading words of `full`.
 
     The first letters of words in their order count 0.85 (NSL); with letters from inside a word

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from muniment.reconcile.columns import Dataset, Role
 from muniment.reconcile.matching.given import Earlier, Given
+from muniment.reconcile.matching.implied import Completed
 from muniment.reconcile.matching.ledger.reconcile import reconcile_ledgers
 from muniment.reconcile.matching.linkage.duplicates import find_duplicates
 from muniment.reconcile.matching.linkage.link import link
 from muniment.reconcile.matching.match import Progress
 from muniment.reconcile.matching.outcome import Outcome
-from muniment.reconcile.rules import Rules
+from muniment.reconcile.matching.splink_model.backends import Backend
+from muniment.reconcile.matching.splink_model.run import find_by_splink
+from muniment.reconcile.rules import Engine, Rules
 
 _VARIED: Final = 0.2
 """Share of an amount column's values that are different, from which they tell records apart.
@@ -27,6 +31,8 @@ def find_matches(
     given: Given = Given(),
     earlier: Earlier | None = None,
     progress: Progress | None = None,
+    backend: Backend = Backend.DUCKDB,
+    memory_mb: int | None = None,
 ) -> Outcome:
     """Return the pairs of records that belong together, by the stages that suit the data.
 
@@ -38,13 +44,28 @@ def find_matches(
         given: decisions of people.
         earlier: compare only what is new since the last run.
         progress: told the name of the step that begins and the share of the work done, 0 to 1.
+        backend: what runs a model of Splink, where the rules ask for one.
+        memory_mb: that it may take for that.
 
     Raises:
         NoSharedColumns: there is no column to compare.
     """
+    money = right is not None and are_ledgers(left, right, evidence)
+    if rules.engine is Engine.SPLINK and not money:
+        found = find_by_splink(
+            left,
+            right,
+            rules=rules,
+            given=given,
+            backend=backend,
+            memory_mb=memory_mb,
+            progress=progress,
+        )
+        return replace(found, matches=Completed(found.matches, found.clusters))
     if right is None:
-        return find_duplicates(left, rules=rules, given=given, earlier=earlier, progress=progress)
-    if are_ledgers(left, right, evidence):
+        found = find_duplicates(left, rules=rules, given=given, earlier=earlier, progress=progress)
+        return replace(found, matches=Completed(found.matches, found.clusters))
+    if money:
         return reconcile_ledgers(
             left, right, evidence, rules=rules, given=given, earlier=earlier, progress=progress
         )

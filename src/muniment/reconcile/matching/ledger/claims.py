@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from muniment.reconcile.columns import Column, Dataset, Role
+from muniment.reconcile.matching.ledger.orphans import adopted
 from muniment.reconcile.matching.ledger.references import (
     CodeIndex,
     Likeness,
     Reference,
     references_of,
 )
-from muniment.reconcile.matching.ledger.view import Ledger, amount_columns
+from muniment.reconcile.matching.ledger.signs import amount_columns
+from muniment.reconcile.matching.ledger.view import Ledger
 
 NAMED_AT_MOST = 12
 """Records one code may name. More share it, so it names a party or a batch."""
@@ -44,7 +46,10 @@ class Claims:
 
     lines: dict[int, list[Claim]] = field(default_factory=dict)
     mentioned: dict[int, dict[int, Likeness]] = field(default_factory=dict)
-    note: str = ""
+    names_both: bool = False
+    """Whether the lines have a column for each side."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences about what was read how."""
 
     @property
     def lines_each(self) -> float:
@@ -84,7 +89,9 @@ def claims_of(evidence: Dataset, left: Ledger, right: Ledger, scale: int) -> Cla
     ours = CodeIndex.build(
         [[*codes, *seen] for codes, seen in zip(left.codes, left.mentions, strict=True)]
     )
-    theirs = CodeIndex.build(right.codes)
+    theirs = CodeIndex.build(
+        [[*codes, *seen] for codes, seen in zip(right.codes, right.mentions, strict=True)]
+    )
     columns = [c for c in evidence.columns if c.role in _LINK_ROLES]
     cells = {c.name: _cells(evidence, c) for c in columns}
     found = {c.name: (_named(cells[c.name], ours), _named(cells[c.name], theirs)) for c in columns}
@@ -95,22 +102,32 @@ def claims_of(evidence: Dataset, left: Ledger, right: Ledger, scale: int) -> Cla
                 score = _score(found[one.name][0]) + _score(found[other.name][1])
                 if best is None or score > best[0]:
                     best = (score, one.name, other.name)
-    if best is None or _score(found[best[1]][0]) == 0.0:
-        return Claims(note="no column of the evidence names records of the left dataset")
+    if best is None or best[0] == 0.0:
+        return Claims(notes=["No column of the evidence names records of either dataset."])
+    both = min(_score(found[best[1]][0]), _score(found[best[2]][1])) > 0.0
     amounts = _amounts(evidence, scale)
+    payers = {row: i for row, who in enumerate(found[best[1]][0]) if (i := _payer(who)) is not None}
+    orphans = evidence.rows - len(payers)
+    homes = adopted(evidence, left, amounts, payers, best[2]) if orphans else {}
     lines: dict[int, list[Claim]] = defaultdict(list)
-    for row in range(evidence.rows):
-        who = found[best[1]][0][row]
-        if not who:
-            continue
-        nearest = max(who.values())
-        payers = [i for i, level in who.items() if level is nearest]
-        if len(payers) == 1:
-            named = found[best[2]][1][row]
-            text = cells[best[2]][row][0]
-            lines[payers[0]].append(Claim(text, amounts[row], named, best[2], row + 1))
-    note = f"evidence: {best[1]} names the left dataset, {best[2]} the right"
-    return Claims(lines=dict(lines), note=note)
+    for row, i in sorted({**payers, **homes}.items()):
+        named = found[best[2]][1][row]
+        text = cells[best[2]][row][0]
+        lines[i].append(Claim(text, amounts[row], named, best[2], row + 1))
+    notes = [f"In the evidence {best[1]!r} names the one side, {best[2]!r} the other."]
+    if orphans:
+        notes.append(
+            f"{orphans} lines of the evidence name no payment; {len(homes)} of them were"
+            " given to one by amount, name and day."
+        )
+    return Claims(lines=dict(lines), names_both=both, notes=notes)
+
+
+def _payer(who: dict[int, Likeness]) -> int | None:
+    """Return the record that a line names best; None if several or none."""
+    nearest = max(who.values(), default=Likeness.none)
+    named = [i for i, level in who.items() if level is nearest]
+    return named[0] if len(named) == 1 else None
 
 
 def _cells(evidence: Dataset, column: Column) -> list[tuple[str, list[Reference]]]:

@@ -12,7 +12,7 @@ from muniment.reconcile.matching.ledger.amounts import AmountModel
 from muniment.reconcile.matching.ledger.claims import NAMED_AT_MOST, Claims
 from muniment.reconcile.matching.ledger.names import NamePair, name_pairs, random_pairs, seeds
 from muniment.reconcile.matching.ledger.references import Likeness
-from muniment.reconcile.matching.ledger.view import Floats, Ledger
+from muniment.reconcile.matching.ledger.view import Floats, Ledger, Wanted
 from muniment.reconcile.matching.ledger.weights import (
     LAG_EDGES,
     Features,
@@ -20,6 +20,7 @@ from muniment.reconcile.matching.ledger.weights import (
     first_weights,
     shares,
 )
+from muniment.reconcile.rules import Rules
 
 EQUAL_AT_MOST = 40
 """Records of the same amount looked at for one record, the nearest in days first."""
@@ -43,21 +44,34 @@ class Comparison:
     right_days: Floats
     left_amounts: AmountModel
     right_amounts: AmountModel
+    scale: int = 2
+    """Decimal places of the amounts."""
+    rules: Rules = field(default_factory=Rules)
+    forbidden: frozenset[tuple[int, int]] = frozenset()
+    """Pairs that somebody has rejected."""
+    free: tuple[int, int] = (0, 0)
+    """Records of each side that are open: a partner is one of so many."""
     sums: dict[tuple[int, ...], tuple[list[tuple[int, ...]], bool]] = field(default_factory=dict)
     """Answers of `sums` by target and pool: the same in every round of learning."""
     _features: dict[tuple[int, int], Features] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, left: Ledger, right: Ledger, claims: Claims) -> Comparison:
-        """Choose the columns to compare."""
-        dates = _dates(left, right)
+    def of(
+        cls, left: Ledger, right: Ledger, claims: Claims, wanted: Wanted | None = None
+    ) -> Comparison:
+        """Choose the columns to compare, unless some are wanted."""
+        wanted = wanted or Wanted()
+        dates = wanted.dates if wanted.names is not None else date_pair(left, right)
+        if dates and not (dates[0] in left.days and dates[1] in right.days):
+            dates = None
         none_left, none_right = np.full(len(left), np.nan), np.full(len(right), np.nan)
         return cls(
-            left, right, claims, name_pairs(left, right), dates,
+            left, right, claims, name_pairs(left, right, wanted.names), dates,
             left.days[dates[0]] if dates else none_left,
             right.days[dates[1]] if dates else none_right,
             AmountModel.learn(left.amounts[left.present]),
             AmountModel.learn(right.amounts[right.present]),
+            free=(int(left.present.sum()), int(right.present.sum())),
         )  # fmt: skip
 
     def features(self, i: int, j: int) -> Features:
@@ -68,24 +82,27 @@ class Comparison:
         return known
 
     def _compare(self, i: int, j: int) -> Features:
-        name, tail = -1.0, 1.0
+        name, tail, best = -1.0, 1.0, 0.0
         for pair in self.names:
             if not pair.left.words[i] or not pair.right.words[j]:
                 continue
             alike = pair.similarity(i, j)
+            best = max(best, pair.best(pair.left.words[i]))
             if alike > name:
                 name, tail = alike, pair.tail(pair.left.words[i], alike)
         mentioned = self.claims.mentioned.get(i)
         mention = mentioned.get(j, Likeness.none) if mentioned else None
         claim = self.claims.likeness(i, j)
-        return Features.of(name, tail, self.days(i, j), mention, claim)
+        return Features.of((name, tail, best), self.days(i, j), mention, claim)
 
     def days(self, i: int, j: int) -> float:
         """Return the left date minus the right date."""
         return float(self.left_days[i] - self.right_days[j])
 
     def comparable(self, i: int, j: int) -> bool:
-        """Whether both have an amount, in the same currency as far as one is known."""
+        """Whether both have an amount in the same currency, as far as known, and may be paired."""
+        if self.forbidden and (i, j) in self.forbidden:
+            return False
         ours, theirs = self.left.currency[i], self.right.currency[j]
         if ours and theirs and ours != theirs:
             return False
@@ -116,7 +133,7 @@ def _chance(found: list[Likeness], cells: int) -> Floats:
     return chance
 
 
-def _dates(left: Ledger, right: Ledger) -> tuple[str, str] | None:
+def date_pair(left: Ledger, right: Ledger) -> tuple[str, str] | None:
     """Return the two date columns whose difference is least like that of pairs drawn evenly."""
     if not left.days or not right.days:
         return None

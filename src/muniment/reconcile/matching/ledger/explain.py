@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 
-from muniment.reconcile.matching.ledger.amounts import Relation
+from muniment.reconcile.matching.ledger.amounts import AmountModel, Relation
 from muniment.reconcile.matching.ledger.comparison import Comparison
-from muniment.reconcile.matching.ledger.hypotheses import Hypothesis, Part
+from muniment.reconcile.matching.ledger.hypotheses import (
+    Hypothesis,
+    Part,
+    combinations_log,
+    sum_weight,
+)
 from muniment.reconcile.matching.ledger.references import Likeness
 from muniment.reconcile.matching.ledger.weights import Weights
 from muniment.reconcile.matching.match import FieldEvidence
@@ -25,12 +32,13 @@ def money(units: int, scale: int) -> Decimal:
 
 
 def explain(
-    part: Part, whole: Hypothesis, comparison: Comparison, weights: Weights, scale: int
+    part: Part, whole: Hypothesis, comparison: Comparison, weights: Weights
 ) -> list[FieldEvidence]:
     """Return what agreed and disagreed between the two records of a part, in bits."""
     features = comparison.features(part.i, part.j)
     left, right = comparison.left, comparison.right
     ours, theirs = int(left.amounts[part.i]), int(right.amounts[part.j])
+    scale = comparison.scale
     bits = 1.0 / math.log(2.0)
     found = [
         FieldEvidence(
@@ -68,6 +76,61 @@ def explain(
     return found
 
 
+def explain_settled(
+    pairs: Sequence[tuple[int, int]], comparison: Comparison, weights: Weights
+) -> Iterator[list[FieldEvidence]]:
+    """Return for each settled pair what agrees between its records, by the amounts as booked."""
+    booked = comparison.right.booked
+    model = AmountModel.learn(booked[booked != 0])
+    ours, theirs = Counter(i for i, _ in pairs), Counter(j for _, j in pairs)
+    sums: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
+    for i, j in pairs:
+        if ours[i] > 1:
+            sums["left", i].append((i, j))
+        elif theirs[j] > 1:
+            sums["right", j].append((i, j))
+    for i, j in pairs:
+        members = sums["left", i] if ours[i] > 1 else sums.get(("right", j), [(i, j)])
+        part = Part(i, j, 0, None, 0.0, comparison.features(i, j).claim)
+        whole = Hypothesis("single", (part,), 0.0, (i,), (j,))
+        told = explain(part, whole, comparison, weights)
+        yield [_settled_amounts((i, j), members, comparison, (model, weights)), *told[1:]]
+
+
+def _settled_amounts(
+    pair: tuple[int, int],
+    members: Sequence[tuple[int, int]],
+    comparison: Comparison,
+    learnt: tuple[AmountModel, Weights],
+) -> FieldEvidence:
+    """Return what the booked amounts of a settled pair say: their relation, or that of their sum.
+
+    Args:
+        pair: positions.
+        members: the pairs settled together with it, itself among them.
+        comparison: both ledgers.
+        learnt: how amounts coincide, and what relations weigh.
+    """
+    left, right = comparison.left.booked.tolist(), comparison.right.booked.tolist()
+    ours, theirs = left[pair[0]], right[pair[1]]
+    share = min(abs(ours), abs(theirs)) / max(abs(ours), abs(theirs), 1)
+    lefts, rights = {i for i, _ in members}, {j for _, j in members}
+    model, weights = learnt
+    if len(members) > 1 and sum(left[i] for i in lefts) == sum(right[j] for j in rights):
+        many = [right[j] for j in rights] if len(rights) > 1 else [left[i] for i in lefts]
+        free = len(right) if len(rights) > 1 else len(left)
+        share = 1.0
+        weight = (sum_weight(many, many) - combinations_log(free, len(many))) / len(many)
+    else:
+        related = model.options(ours, theirs) if ours and theirs else []
+        weight = max((weights.relation(*relation) for relation in related), default=0.0)
+    return FieldEvidence(
+        comparison.left.amount_name, comparison.right.amount_name,
+        str(money(ours, comparison.scale)), str(money(theirs, comparison.scale)),
+        share, weight / math.log(2.0),
+    )  # fmt: skip
+
+
 def _evidence(
     part: Part, comparison: Comparison, weights: Weights, bits: float
 ) -> list[FieldEvidence]:
@@ -96,7 +159,7 @@ def _amount_weight(part: Part, whole: Hypothesis, weights: Weights) -> float:
     """Return what the amount says: its own relation, or a part of what the sum says."""
     if part.relation is None:
         return whole.constant / len(whole.parts)
-    return math.log(weights.relation_m[part.relation]) + part.chance
+    return weights.relation(part.relation, part.chance, part.rounded)
 
 
 def _day(number: float) -> str:

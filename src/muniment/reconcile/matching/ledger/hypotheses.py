@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from muniment.reconcile.matching.ledger.amounts import (
     AmountModel,
+    Related,
     Relation,
     applied,
-    relations,
     roundness,
 )
 from muniment.reconcile.matching.ledger.claims import Claim
@@ -27,13 +27,18 @@ from muniment.reconcile.matching.ledger.sums import POOL, subsets
 from muniment.reconcile.matching.ledger.weights import Weights
 
 _BEAM = 8
+FAR = frozenset({Relation.apart, Relation.part, Relation.over})
+"""Amounts that say so little for each other that a name or a code has to."""
 _LINE_NAMES_NOTHING = math.log(0.1)
 """A line of evidence about something else: an advance, an invoice not in the list."""
+_LINE_LOST = math.log(0.1)
+"""A record that is settled without a line of its own, though others have one."""
 _PARTS_DIFFER = math.log(0.1)
 """What the lines settle does not add up to the amount: a part of it is left without a use."""
 
-_DUPLICATE = math.log(99.0)
-"""Odds that of payments for the same invoice, the earlier settles it."""
+_DUPLICATE = math.log(9.0)
+"""Odds that of two records for the same one of the other side, the earlier is the right one: nine
+in ten, no more than a habit that data may contradict."""
 
 
 class Part(NamedTuple):
@@ -47,6 +52,8 @@ class Part(NamedTuple):
     chance: float
     """Minus the log of how often chance relates two amounts so."""
     claim: Likeness | None
+    rounded: float = 0.0
+    """As `round_share` returns it; 0 where the amounts are equal or a part of a sum."""
 
 
 @dataclass(slots=True)
@@ -76,16 +83,16 @@ def rate(hypothesis: Hypothesis, comparison: Comparison, weights: Weights) -> fl
     for part in hypothesis.parts:
         total += weights.pair(comparison.features(part.i, part.j)) + weights.claim(part.claim)
         if part.relation is not None:
-            total += math.log(weights.relation_m[part.relation]) + part.chance
+            total += weights.relation(part.relation, part.chance, part.rounded)
     return total
 
 
-def _related(
-    amount: int, other: int, model: AmountModel, weights: Weights
-) -> tuple[Relation, float] | None:
-    """Return the likeliest relation of two amounts, and its chance."""
-    found = [(r, model.chance(r, amount, other)) for r in relations(amount, other)]
-    return max(found, key=lambda f: math.log(weights.relation_m[f[0]]) + f[1], default=None)
+def _related(amount: int, other: int, model: AmountModel, weights: Weights) -> Related | None:
+    """Return the likeliest relation of two amounts, its chance, and that of a round share."""
+    found = model.options(amount, other)
+    if len(found) < 2:
+        return found[0] if found else None
+    return max(found, key=lambda f: weights.relation(*f))
 
 
 def singles(
@@ -93,53 +100,69 @@ def singles(
 ) -> list[Hypothesis]:
     """Return every candidate pair whose amounts relate."""
     ours, theirs = comparison.left.amounts.tolist(), comparison.right.amounts.tolist()
-    prior = -math.log(max(len(comparison.right), 1))
+    prior = -math.log(max(comparison.free[1], 1))
     found: list[Hypothesis] = []
     for i, near in enumerate(candidates):
         told = len(comparison.claims.lines.get(i, ()))
         unused = _LINE_NAMES_NOTHING * max(told - 1, 0)
-        for j in near:
+        for j in near if ours[i] else ():
             related = _related(ours[i], theirs[j], comparison.right_amounts, weights)
-            if related is None or ours[i] == 0:
+            if related is None:
                 continue
-            claim = comparison.features(i, j).claim
-            part = Part(i, j, applied(ours[i], theirs[j]), *related, claim)
+            features = comparison.features(i, j)
+            relation, chance, rounded = related
+            if relation in FAR and not features.speaks_for_it():
+                continue
+            amount = applied(ours[i], theirs[j])
+            part = Part(i, j, amount, relation, chance, features.claim, rounded)
             found.append(Hypothesis("single", (part,), prior + unused, (i,), (j,)))
     _first_settles(found, comparison)
     return found
 
 
 def _first_settles(found: list[Hypothesis], comparison: Comparison) -> None:
-    """Where more payments than invoices of one amount compete, favour the earlier payments.
+    """Favour the earlier of the records of one amount and party, if the other side has fewer.
 
-    A second payment of the same amount for an invoice already paid is a duplicate.
+    A second payment of the same amount for an invoice already paid is a duplicate; so is a second
+    booking of what the bank has once, and of two equal invoices the older is paid first.
     """
-    rivals: dict[int, set[int]] = defaultdict(set)
-    wanted: dict[int, set[int]] = defaultdict(set)
-    equal = [h for h in found if h.parts[0].relation is Relation.equal]
-    for h in equal:
-        if comparison.features(h.lefts[0], h.rights[0]).name >= 0.5:
-            rivals[h.rights[0]].add(h.lefts[0])
-            wanted[h.lefts[0]].add(h.rights[0])
-    for h in equal:
-        i, j = h.lefts[0], h.rights[0]
-        others = rivals[j]
-        if len(others) < 2 or i not in others:
-            continue
-        invoices = set().union(*(wanted[k] for k in others))
-        earlier = sum(comparison.left_days[k] < comparison.left_days[i] for k in others)
-        if earlier >= len(invoices):
-            h.constant -= _DUPLICATE
+    equal = [
+        h
+        for h in found
+        if h.parts[0].relation is Relation.equal
+        and comparison.features(h.lefts[0], h.rights[0]).name >= 0.5
+    ]
+    for turned in (False, True):
+        days = comparison.right_days if turned else comparison.left_days
+        rivals: dict[int, set[int]] = defaultdict(set)
+        wanted: dict[int, set[int]] = defaultdict(set)
+        pairs = [
+            (h, h.rights[0], h.lefts[0]) if turned else (h, h.lefts[0], h.rights[0]) for h in equal
+        ]
+        for _, one, other in pairs:
+            rivals[other].add(one)
+            wanted[one].add(other)
+        for h, one, other in pairs:
+            others = rivals[other]
+            if len(others) > 1:
+                places = set().union(*(wanted[k] for k in others))
+                if sum(days[k] < days[one] for k in others) >= len(places):
+                    h.constant -= _DUPLICATE
 
 
-def sum_weight(amounts: Sequence[int], target: int) -> float:
-    """Return the log of how many totals were possible: how unlikely a sum is by chance."""
-    step = 10.0 ** min(roundness(a) for a in (*amounts, target) if a) if any(amounts) else 1.0
-    return math.log(max(sum(map(abs, amounts)) / step, 1.0))
+def sum_weight(members: Sequence[int], pool: Sequence[int]) -> float:
+    """Return the log of how many totals were possible: how unlikely a sum is by chance.
+
+    Round amounts have round sums, of which there are few: only amounts of the pool at least as
+    round as the members count, in steps of their roundness.
+    """
+    zeros = min((roundness(a) for a in members if a), default=0)
+    total = sum(abs(a) for a in pool if roundness(a) >= zeros)
+    return math.log(max(total / 10.0**zeros, 1.0))
 
 
-def combinations_log(total: int, size: int) -> float:
-    """Return the log of the number of subsets of a size."""
+def combinations_log(total: float, size: int) -> float:
+    """Return the log of the number of subsets of a size, of a number that may be expected."""
     return math.lgamma(total + 1) - math.lgamma(size + 1) - math.lgamma(total - size + 1)
 
 
@@ -184,14 +207,15 @@ def groups(
             comparison.sums[key] = subsets(key[1:], key[0])
         answers, more = comparison.sums[key]
         bounded += more
-        weight = sum_weight([many[k] for k in pool], one[anchor])
+        amounts = [many[k] for k in pool]
         for answer in answers:
             members = tuple(pool[k] for k in answer)
             parts = tuple(
                 Part(*pairs[k], many[k], None, 0.0, comparison.features(*pairs[k]).claim)
                 for k in members
             )
-            constant = weight - combinations_log(max(free, len(members)), len(members))
+            constant = sum_weight([many[k] for k in members], amounts)
+            constant -= combinations_log(max(free, len(members)), len(members))
             sides = (members, (anchor,)) if gathered else ((anchor,), members)
             kind = "gathered" if gathered else "group"
             found.append(Hypothesis(kind, parts, constant, *sides))
@@ -224,10 +248,10 @@ def lines(
 ) -> list[Hypothesis]:
     """Return the ways to read the lines of evidence of each left record, the likeliest few."""
     ours = comparison.left.amounts.tolist()
-    prior = -math.log(max(len(comparison.right), 1))
+    prior = -math.log(max(comparison.free[1], 1))
     found: list[Hypothesis] = []
     for i, claims in comparison.claims.lines.items():
-        if len(claims) < 2 or len(claims) > 200:
+        if len(claims) > 200:
             continue
         beam: list[tuple[float, tuple[Part, ...]]] = [(0.0, ())]
         for claim in claims:
@@ -242,12 +266,42 @@ def lines(
                 )
             beam = sorted(longer, key=lambda b: -b[0])[:_BEAM]
         for _, parts in beam:
+            rest = ours[i] - sum(part.amount for part in parts)
+            constant = prior * len(parts) + _LINE_NAMES_NOTHING * (len(claims) - len(parts))
             if len(parts) > 1:
-                whole = sum(part.amount for part in parts) == ours[i]
-                constant = prior * len(parts) + (0.0 if whole else _PARTS_DIFFER)
-                constant += _LINE_NAMES_NOTHING * (len(claims) - len(parts))
-                rights = tuple(part.j for part in parts)
-                found.append(Hypothesis("lines", parts, constant, (i,), rights))
+                worth = constant + (_PARTS_DIFFER if rest else 0.0)
+                found.append(_of_lines(i, parts, worth))
+            if parts and rest:
+                found.extend(
+                    _of_lines(i, (*parts, *more), constant + worth)
+                    for more, worth in _completed(comparison, i, parts, candidates[i], rest)
+                )
+    return found
+
+
+def _of_lines(i: int, parts: tuple[Part, ...], constant: float) -> Hypothesis:
+    return Hypothesis("lines", parts, constant, (i,), tuple(part.j for part in parts))
+
+
+def _completed(
+    comparison: Comparison, i: int, parts: tuple[Part, ...], near: list[int], rest: int
+) -> list[tuple[tuple[Part, ...], float]]:
+    """Return what adds up to the rest of a payment, of which no line tells: lines were lost."""
+    taken = {part.j for part in parts}
+    amounts = comparison.right.amounts.tolist()
+    pool = [j for j in near if j not in taken and 0 < amounts[j] * rest <= rest * rest]
+    # A name has to speak for them, or any open amount would do.
+    pool = [j for j in pool if comparison.features(i, j).is_best][:POOL]
+    answers: list[tuple[int, ...]] = [(k,) for k, j in enumerate(pool) if amounts[j] == rest]
+    if len(pool) > 1 and not answers:
+        answers = subsets([amounts[j] for j in pool], rest)[0]
+    found: list[tuple[tuple[Part, ...], float]] = []
+    for answer in answers[:_BEAM]:
+        members = [pool[k] for k in answer]
+        weight = sum_weight([amounts[j] for j in members], [amounts[j] for j in pool])
+        weight -= combinations_log(max(comparison.free[1], len(members)), len(members))
+        more = tuple(Part(i, j, amounts[j], None, 0.0, None) for j in members)
+        found.append((more, weight + _LINE_LOST * len(members)))
     return found
 
 
@@ -263,6 +317,9 @@ def _readings(
     found: list[tuple[float, Part]] = []
     for j in near:
         named = claim.named.get(j, Likeness.none)
+        if named is Likeness.none and claim.amount not in (None, theirs[j]):
+            # Neither code nor amount: the line is about something else.
+            continue
         if claim.amount is None:
             related, amount = None, theirs[j]
         else:
@@ -270,10 +327,10 @@ def _readings(
             amount = applied(claim.amount, theirs[j])
             if related is None:
                 continue
-        relation, chance = related or (None, 0.0)
+        relation, chance, rounded = related or (None, 0.0, 0.0)
         worth = weights.pair(comparison.features(i, j)) + weights.claim(named)
         if relation is not None:
-            worth += math.log(weights.relation_m[relation]) + chance
-        found.append((worth, Part(i, j, amount, relation, chance, named)))
+            worth += weights.relation(relation, chance, rounded)
+        found.append((worth, Part(i, j, amount, relation, chance, named, rounded)))
     found.sort(key=lambda f: -f[0])
     return found[:_BEAM]

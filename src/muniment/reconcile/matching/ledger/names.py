@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import sparse
 
 from muniment.reconcile.columns import Role
 from muniment.reconcile.matching.ledger.view import Ledger, TextColumn
+from muniment.reconcile.matching.ledger.weights import TIE
 from muniment.reconcile.matching.party_names import NameModel
 
 Words = tuple[str, ...]
@@ -23,8 +25,6 @@ ALL_COMPARED = 40_000
 with a name are surely found."""
 _SEEDS_WANTED = 8
 _SAMPLE = 400
-_TIE = 0.02
-"""Similarities this near are the same when counting how many others are as alike."""
 
 
 @dataclass(slots=True)
@@ -44,11 +44,16 @@ class NamePair:
         """Return how alike two records are by these columns."""
         return self.model.similarity(self.left.words[i], self.right.words[j])
 
+    def best(self, text: Words) -> float:
+        """Return how like a left text the likest right one is; 0 if none is much like it."""
+        near = self.near.get(text)
+        return near[0][0] if near else 0.0
+
     def tail(self, text: Words, score: float) -> float:
         """Return the share of right records at least so like a left text."""
         count = 0
         for other, candidate in self.near.get(text, ()):
-            if other < score - _TIE:
+            if other < score - TIE:
                 break
             count += len(self.rows[candidate])
         return max(count, 1) / self.total
@@ -59,9 +64,9 @@ def seeds(left: Ledger, right: Ledger) -> list[tuple[int, int]]:
 
     They only teach which columns and days belong together; they are not matches.
     """
-    ours, theirs = Counter(left.amounts.tolist()), Counter(right.amounts.tolist())
-    at = {a: j for j, a in enumerate(right.amounts.tolist()) if theirs[a] == 1 and a}
-    amounts = left.amounts.tolist()
+    amounts, others = left.booked.tolist(), right.booked.tolist()
+    ours, theirs = Counter(amounts), Counter(others)
+    at = {a: j for j, a in enumerate(others) if theirs[a] == 1 and a}
     found = [(i, at[a]) for i, a in enumerate(amounts) if ours[a] == 1 and a in at]
     return found[:_SAMPLE]
 
@@ -73,11 +78,18 @@ def random_pairs(left: Ledger, right: Ledger, count: int = _SAMPLE) -> list[tupl
     return list(zip(ours.tolist(), theirs.tolist(), strict=True))
 
 
-def name_pairs(left: Ledger, right: Ledger) -> list[NamePair]:
+def name_pairs(
+    left: Ledger, right: Ledger, wanted: Sequence[tuple[str, str]] | None = None
+) -> list[NamePair]:
     """Return the pairs of columns that are more alike on seeds than on pairs drawn evenly.
 
-    With too few seeds to tell, columns of role name are taken, or else all texts.
+    With too few seeds to tell, columns of role name are taken, or else all texts. Wanted pairs
+    are taken as they are.
     """
+    if wanted is not None:
+        ours, theirs = {c.name: c for c in left.texts}, {c.name: c for c in right.texts}
+        chosen = [(ours[a], theirs[b]) for a, b in wanted if a in ours and b in theirs]
+        return [_pair(one, two, NameModel.learn(one.words, two.words)) for one, two in chosen[:6]]
     known, drawn = seeds(left, right), random_pairs(left, right)
     lifts: list[tuple[float, TextColumn, TextColumn, NameModel]] = []
     for one, other in itertools.product(left.texts, right.texts):

@@ -86,7 +86,7 @@ def _hypothesis(
                 paid -= applied
                 owed[j] -= applied
     amounts = [int(comparison.right.amounts[j]) for j in rights]
-    constant = sum_weight(amounts, sum(amounts)) - math.log(4.0)
+    constant = sum_weight(amounts, amounts) - math.log(4.0)
     constant -= combinations_log(max(free[0], len(lefts)), len(lefts))
     constant -= combinations_log(max(free[1], len(rights)), len(rights))
     return Hypothesis("several", tuple(parts), constant, lefts, rights)

@@ -19,6 +19,8 @@ from muniment.reconcile.matching.ledger.hypotheses import Hypothesis
 
 LARGEST_PIECE = 4_000
 _SECONDS_A_PIECE = 5.0
+_MOST_OF_IT = 0.5001
+"""Share of a record of which two have no room."""
 
 
 @dataclass(slots=True)
@@ -71,13 +73,24 @@ def solve(hypotheses: list[Hypothesis], right: Sequence[int], seconds: float) ->
         if len(piece) == 1:
             solution.chosen.extend(piece)
             continue
-        exact = None
-        if len(piece) <= LARGEST_PIECE and time.monotonic() < until:
+        exact = _rivals(piece, right)
+        if exact is None and len(piece) <= LARGEST_PIECE and time.monotonic() < until:
             exact = _programme(piece, right)
         if exact is None:
             solution.greedy_pieces += 1
         solution.chosen.extend(greedy(piece, right) if exact is None else exact)
     return solution
+
+
+def _rivals(piece: list[Hypothesis], right: Sequence[int]) -> list[Hypothesis] | None:
+    """Return the best hypothesis if all use up one record, so that only one of them can hold."""
+    whole: set[Resource] | None = None
+    for hypothesis in piece:
+        used = {r for r, share in uses(hypothesis, right).items() if share > _MOST_OF_IT}
+        whole = used if whole is None else whole & used
+        if not whole:
+            return None
+    return [max(piece, key=lambda h: h.score)]
 
 
 def _pieces(hypotheses: list[Hypothesis], right: Sequence[int]) -> list[list[Hypothesis]]:

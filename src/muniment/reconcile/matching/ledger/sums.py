@@ -1,97 +1,77 @@
-"""Which of a few amounts add up to one amount, completely within stated bounds.
+"""Which of a few amounts add up to one amount: all subsets, of pools within a stated bound.
 
-The number of subsets doubles with every amount, so the bounds are part of the answer: pools of
-at most `POOL` records, all subsets of up to six of them (three and three meet in the middle), and
-any run of neighbouring records whatever its length (a deposit of all cheques of two days). Larger
-scattered subsets are sought by integer programming with a time limit (`solver`).
+The number of subsets doubles with every amount, so the pool is bounded by `POOL`. Each half of it
+has few enough subsets to write all sums down; two sorted lists of sums meet in the middle
+(Horowitz and Sahni, JACM 21, 1974), so that every subset is found, whatever its size. Where more
+than `MOST` add up, a sum says little, and these are returned: runs of neighbouring records (a
+deposit of all cheques of two days), then the smallest subsets, and those of nearly all.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
-from muniment.reconcile.matching.ledger.view import Ints
+from muniment.reconcile.matching.ledger.signs import Ints
 
 POOL = 24
-LARGEST = 6
-_HALF = 3
-_MOST = 24
-"""Answers returned for one target: with more ways to add up, a sum says nothing."""
+MOST = 24
+"""Answers returned for one target."""
+_EACH = 8
+"""Partners kept for a subset of the one half, the smallest first."""
 
 
 def subsets(amounts: Sequence[int], target: int) -> tuple[list[tuple[int, ...]], bool]:
     """Return the subsets of two or more positions that add up to a target.
+
+    Subsets of which two members cancel each other are left out: they say the same without them.
 
     Args:
         amounts: in the order of days; at most POOL are looked at.
         target: what they are to add up to.
 
     Returns:
-        The subsets, smallest first, and whether there were more than are returned.
+        The subsets, and whether there were more than are returned.
     """
     pool = np.array(amounts[:POOL], dtype=np.int64)
-    padded = np.append(pool, 0)
-    triples = padded[_triples(len(pool))].sum(axis=1)
-    found: dict[tuple[int, ...], None] = {}
-    for at in np.flatnonzero(triples == target).tolist():
-        subset = _positions(len(pool), at)
-        if len(subset) > 1:
-            found[subset] = None
-    for first, rest in _halves(triples, len(pool), target):
-        found[first + rest] = None
-        if len(found) > 4 * _MOST:
-            break
-    for run in runs(amounts, target):
-        found[run] = None
-    ordered = sorted(found, key=len)
-    return ordered[:_MOST], len(ordered) > _MOST
-
-
-@lru_cache(maxsize=POOL + 1)
-def _triples(count: int) -> Ints:
-    """Return all subsets of one to three of `count` positions; `count` stands for none."""
-    rows = [
-        subset + (count,) * (_HALF - size)
-        for size in range(1, _HALF + 1)
-        for subset in itertools.combinations(range(count), size)
+    middle = len(pool) // 2
+    ones, others = _members(middle), _members(len(pool) - middle)
+    first, second = ones @ pool[:middle], others @ pool[middle:]
+    order = np.lexsort((others.sum(axis=1), second))
+    low = np.searchsorted(second[order], target - first, side="left")
+    high = np.searchsorted(second[order], target - first, side="right")
+    found = dict.fromkeys(runs(amounts[:POOL], target))
+    pairs = [
+        (int(ones[k].sum() + others[at].sum()), k, at)
+        for k in np.flatnonzero(high > low).tolist()
+        for at in order[low[k] : min(high[k], low[k] + _EACH)].tolist()
     ]
-    return np.array(rows, dtype=np.int64).reshape(-1, _HALF)
+    pairs.sort(key=lambda p: min(p[0], len(pool) + 1 - p[0]))
+    for _, k, at in pairs[: 4 * MOST]:
+        members = np.flatnonzero(np.concatenate((ones[k], others[at])))
+        if len(members) > 1:
+            found.setdefault(tuple(members.tolist()))
+    kept = [subset for subset in found if not _cancels(amounts, subset)]
+    return kept[:MOST], len(kept) > MOST
 
 
-def _positions(count: int, at: int) -> tuple[int, ...]:
-    return tuple(k for k in _triples(count)[at].tolist() if k < count)
+@lru_cache(maxsize=POOL)
+def _members(count: int) -> npt.NDArray[np.int64]:
+    """Return all subsets of so many positions as rows of zeros and ones."""
+    numbers: Ints = np.arange(1 << count, dtype=np.int64)
+    return (numbers[:, None] >> np.arange(count, dtype=np.int64)) & 1
 
 
-def _halves(
-    triples: Ints, count: int, target: int
-) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Return the pairs of three positions and one to three later ones that meet the target.
-
-    A subset is met once: its first part has three positions, all before the others.
-    """
-    if count <= _HALF:
-        return []
-    full = np.flatnonzero(_triples(count)[:, _HALF - 1] < count)
-    wanted = target - triples[full]
-    order = np.argsort(triples, kind="stable")
-    ordered = triples[order]
-    low = np.searchsorted(ordered, wanted, side="left")
-    high = np.searchsorted(ordered, wanted, side="right")
-    found: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
-    for k in np.flatnonzero(high > low).tolist():
-        first = _positions(count, int(full[k]))
-        for at in order[low[k] : high[k]].tolist():
-            rest = _positions(count, at)
-            if rest[0] > first[-1]:
-                found.append((first, rest))
-        if len(found) > 4 * _MOST:
-            break
-    return found
+def _cancels(amounts: Sequence[int], subset: Sequence[int]) -> bool:
+    """Whether two members cancel each other."""
+    members = {amounts[k] for k in subset}
+    return any(-amount in members for amount in members)
 
 
 def runs(amounts: Sequence[int], target: int) -> list[tuple[int, ...]]:
@@ -106,4 +86,71 @@ def runs(amounts: Sequence[int], target: int) -> list[tuple[int, ...]]:
             tuple(range(start, end)) for start in seen.get(total - target, ()) if end - start > 1
         )
         seen[total].append(end)
-    return found[:_MOST]
+    return found[:MOST]
+
+
+KEPT = 30_000
+"""Sums written down for a pool that is too large for all of them."""
+_AT_MOST = 20_000
+"""Pairs of sums looked at for one target: where more meet it, the amounts are too round to tell."""
+
+
+class Few:
+    """Sums of a few of many amounts, for pools larger than `POOL`, searched for many targets.
+
+    All subsets of up to so many members are written down as `KEPT` allows; two of them together
+    have up to twice as many. Of 60 amounts subsets of six members are found, of 240 those of four.
+    """
+
+    def __init__(self, amounts: Sequence[int]) -> None:
+        self._amounts = list(amounts)
+        pool: Ints = np.array(amounts, dtype=np.int64)
+        self.most = 1
+        total = 1 + len(pool)
+        while total + math.comb(len(pool), self.most + 1) <= KEPT and self.most < len(pool):
+            self.most += 1
+            total += math.comb(len(pool), self.most)
+        parts = [np.zeros((1, 0), dtype=np.int64)]
+        parts += [
+            np.array(list(itertools.combinations(range(len(pool)), size)), dtype=np.int64)
+            for size in range(1, self.most + 1)
+        ]
+        sums = np.concatenate([pool[part].sum(axis=1) for part in parts])
+        order = np.argsort(sums, kind="stable")
+        self._sums = sums[order]
+        self._sizes = np.repeat(range(len(parts)), [len(part) for part in parts])[order]
+        far = len(pool)
+        self._first = np.concatenate([[far], *(part[:, 0] for part in parts[1:])])[order]
+        self._last = np.concatenate([[-1], *(part[:, -1] for part in parts[1:])])[order]
+        ends = np.cumsum([0, *(len(part) for part in parts)])
+        self._where, self._parts, self._ends = order, parts, ends
+
+    def subsets(self, target: int) -> tuple[list[tuple[int, ...]], bool]:
+        """Return as `subsets` does, for amounts of one sign."""
+        found = dict.fromkeys(runs(self._amounts, target))
+        needles = target - self._sums[::-1]
+        low = np.searchsorted(self._sums, needles, side="left")
+        inside = low < len(self._sums)
+        inside[inside] = self._sums[low[inside]] == needles[inside]
+        firsts = len(self._sums) - 1 - np.flatnonzero(inside)
+        low = low[inside]
+        counts = np.searchsorted(self._sums, needles[inside], side="right") - low
+        if counts.sum() > _AT_MOST:
+            return list(found)[:MOST], True
+        ones = np.repeat(firsts, counts)
+        starts = np.repeat(low - np.cumsum(counts) + counts, counts)
+        others = starts + np.arange(len(ones))
+        # Each subset once: the earlier half of its members is the one, the later half the other.
+        halves = self._sizes[ones] - self._sizes[others]
+        apart = self._last[ones] < self._first[others]
+        kept = np.flatnonzero(((halves == 0) | (halves == 1)) & apart)
+        size = self._sizes[ones[kept]] + self._sizes[others[kept]]
+        kept = kept[size > 1][np.argsort(size[size > 1], kind="stable")]
+        for k in kept[: 2 * MOST].tolist():
+            found.setdefault((*self._members(int(ones[k])), *self._members(int(others[k]))))
+        return list(found)[:MOST], len(found) > MOST
+
+    def _members(self, place: int) -> tuple[int, ...]:
+        at = int(self._where[place])
+        size = int(np.searchsorted(self._ends, at, side="right")) - 1
+        return tuple(self._parts[size][at - self._ends[size]].tolist())

@@ -29,56 +29,115 @@ _LARGEST: Final = 1_500
 cube); beyond, the best pair is taken first, then the next."""
 
 
-def estimate_uniqueness(model: Model, i: Rows, j: Rows) -> Uniqueness:
+def estimate_uniqueness(model: Model, i: Rows, j: Rows, *, cautious: bool = False) -> Uniqueness:
     """Estimate from a model learned with competition whether records have one partner at most.
+
+    Args:
+        model: what was learned.
+        i: left row of each pair.
+        j: right row of each pair.
+        cautious: True if fields depend on each other so much that second candidates are likelier
+            relatives than partners; then partners are counted by their clear cases.
+    """
+    good = find_good(model)
+    left, right = _surplus(model, i, j), _surplus(model, j, i)
+    if not cautious:
+        # Both must say so: second candidates may be relatives, and clear cases few.
+        left = min(left, _share_with_several(i[good]))
+        right = min(right, _share_with_several(j[good]))
+    return Uniqueness(left < _SEVERAL, right < _SEVERAL)
+
+
+def find_good(model: Model) -> npt.NDArray[np.bool_]:
+    """Return which candidates would rather be matches than not if they had no rivals."""
+    share = min(float(model.probability.sum()) / max(len(model.probability), 1), 0.9)
+    found: npt.NDArray[np.bool_] = (
+        model.weights.sum(axis=1) + np.log2(max(share, 1e-9) / (1 - share)) > 0
+    )
+    return found
+
+
+def _share_with_several(good: Rows) -> float:
+    """Return the share of the matched records that have a second good candidate.
 
     A record whose second candidate would be a match if the first were not there has two partners,
     or a namesake. Namesakes are few; duplicates are not.
     """
-    share = min(float(model.probability.sum()) / max(len(i), 1), 0.9)
-    alone = model.weights.sum(axis=1) + np.log2(max(share, 1e-9) / (1 - share))
-    good = alone > 0
-    return Uniqueness(
-        _share_with_several(i[good]) < _SEVERAL, _share_with_several(j[good]) < _SEVERAL
-    )
-
-
-def _share_with_several(good: Rows) -> float:
     if not len(good):
         return 0.0
     found = np.bincount(good)
-    several, matched = float((found > 1).sum()), float((found > 0).sum())
-    # Of a few records, some chance: what the share is at least, with two standard errors' margin
-    # (the lower end of Wilson's interval).
+    matched = float((found > 0).sum())
+    return _at_least(float((found > 1).sum()) / matched, matched)
+
+
+def _at_least(share: float, matched: float) -> float:
+    """Return what a share is at least, for it was seen among so many only.
+
+    Of a few records, some chance: two standard errors' margin (the lower end of Wilson's
+    interval).
+    """
     z = 2.0
-    share = several / matched
     spread = z * np.sqrt(share * (1 - share) / matched + z * z / (4 * matched * matched))
     return float((share + z * z / (2 * matched) - spread) / (1 + z * z / matched))
 
 
-def assign(model: Model, i: Rows, j: Rows, unique: Uniqueness) -> npt.NDArray[np.bool_]:
+def _surplus(model: Model, one: Rows, other: Rows) -> float:
+    """Return the share of the matched records of one side that have several partners.
+
+    A record whose second candidate would be a match if the first were not there has two partners,
+    or a partner and somebody of the partner's family. Among true partners the clear cases are as
+    frequent as among all matches; a group that holds one partner and one relative has half as
+    many. So the partners in groups are counted by their clear cases.
+    """
+    score = model.weights.sum(axis=1)
+    good = np.flatnonzero(find_good(model))
+    if not len(good):
+        return 0.0
+    # Each record of the other side speaks for its best candidate only: no choice is made among
+    # the partners of one record, which would set the best of them apart.
+    order = good[np.lexsort((-score[good], other[good]))]
+    order = order[np.r_[True, other[order][1:] != other[order][:-1]]]
+    _, group, size = np.unique(one[order], return_inverse=True, return_counts=True)
+    best = np.full(len(size), -np.inf)
+    np.maximum.at(best, group, score[order])
+    clear = float(np.median(best))
+    grouped = size[group] > 1
+    if not grouped.any():
+        return 0.0
+    frequent = float((best >= clear).mean())
+    partners = float((score[order][grouped] >= clear).sum()) / frequent
+    surplus = partners - float((size > 1).sum())
+    return _at_least(min(max(surplus / len(size), 0.0), 1.0), float(len(size)))
+
+
+def assign(
+    model: Model, i: Rows, j: Rows, unique: Uniqueness, free: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.bool_]:
     """Return which pairs are in the best consistent set, whatever their probability.
 
     "Best" is the largest sum of log odds over leaving the records unmatched; a record
-    that is unique is in one pair at most.
+    that is unique is in one pair at most. Of pairs that are not `free`, none is.
     """
     chosen = np.zeros(len(i), np.bool_)
+    free = np.ones(len(i), np.bool_) if free is None else free
     if not unique.left and not unique.right:
-        chosen[:] = True
-        return chosen
+        return free.copy()
     if unique.left != unique.right:
         rows = i if unique.left else j
         order = np.lexsort((-model.probability, rows))
+        order = order[free[order]]
         first = np.ones(len(order), np.bool_)
         first[1:] = rows[order][1:] != rows[order][:-1]
         chosen[order[first]] = True
         return chosen
-    _one_to_one(model, i, j, chosen)
+    _one_to_one(model, i, j, free, chosen)
     return chosen
 
 
-def _one_to_one(model: Model, i: Rows, j: Rows, chosen: npt.NDArray[np.bool_]) -> None:
-    possible = np.flatnonzero(model.probability >= _POSSIBLE)
+def _one_to_one(
+    model: Model, i: Rows, j: Rows, free: npt.NDArray[np.bool_], chosen: npt.NDArray[np.bool_]
+) -> None:
+    possible = np.flatnonzero(free & (model.probability >= _POSSIBLE))
     if not len(possible):
         return
     left, right = i[possible], j[possible]

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from sparse_dot_topn import sp_matmul_topn
 
 from muniment.reconcile.matching.linkage.terms import (
     Matrix,
+    cores,
     gram_counts,
     stack,
     weigh,
@@ -22,14 +24,11 @@ NEIGHBOURS: Final = 10
 branches, the volumes of a series) can lose its partner; with more, time goes to pairs that
 nobody would confuse."""
 
-_BLOCK: Final = 2_000
-"""Rows multiplied at a time: bounds the memory of the product."""
-
 _WORK: Final = 5_000
 """Multiplications spent on each record. Terms are given up from the most common on until the
 product fits: they cost the most and tell the least."""
 
-_SAME_KEY: Final = 20
+SAME_KEY: Final = 20
 """Records that may share a value of a key before it stops being one."""
 
 Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
@@ -41,29 +40,22 @@ def record_vectors(left: list[pa.Array], right: list[pa.Array]) -> tuple[Matrix,
     A value that stands in another column of the other dataset counts as much as in its own:
     first and last names are swapped, and one side's title is the other's description.
     """
-    all_left, all_right = joined(left), joined(right)
+    all_left = joined(left)
+    all_right = all_left if right is left else joined(right)
     parts = [weigh(*word_counts(all_left, all_right)), weigh(*gram_counts(all_left, all_right))]
-    return stack([part[0] for part in parts]), stack([part[1] for part in parts])
+    mine = stack([part[0] for part in parts])
+    return mine, mine if right is left else stack([part[1] for part in parts])
 
 
 def nearest(a: Matrix, b: Matrix, *, count: int = NEIGHBOURS) -> Pairs:
     """Return the rows of `b` most alike to each row of `a`, as two arrays of row numbers."""
-    a, b = _affordable(a, b)
-    across = b.T.tocsr()
-    rows: list[npt.NDArray[np.int64]] = []
-    columns: list[npt.NDArray[np.int64]] = []
-    for start in range(0, a.shape[0], _BLOCK):
-        product = a[start : start + _BLOCK] @ across
-        for place in range(product.shape[0]):
-            low, high = product.indptr[place], product.indptr[place + 1]
-            found, likeness = product.indices[low:high], product.data[low:high]
-            if len(found) > count:
-                found = found[np.argpartition(likeness, -count)[-count:]]
-            rows.append(np.full(len(found), start + place, np.int64))
-            columns.append(found.astype(np.int64))
-    if not rows:
+    if not (a.shape[0] and b.shape[0]):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    return np.concatenate(rows), np.concatenate(columns)
+    a, b = _affordable(a, b)
+    # Only the best of a row are ever held, so that the product needs no blocks.
+    best = sp_matmul_topn(a, b.T.tocsr(), count, n_threads=cores())
+    rows = np.repeat(np.arange(a.shape[0], dtype=np.int64), np.diff(best.indptr))
+    return rows, best.indices.astype(np.int64)
 
 
 def sharing(left: pa.Array, right: pa.Array) -> Pairs:
@@ -74,7 +66,7 @@ def sharing(left: pa.Array, right: pa.Array) -> Pairs:
     mine, theirs = codes[: len(left)], codes[len(left) :]
     size = len(both.dictionary)
     often = np.bincount(mine, minlength=size) * np.bincount(theirs, minlength=size)
-    usable = (often > 0) & (often <= _SAME_KEY)
+    usable = (often > 0) & (often <= SAME_KEY)
     if empty >= 0:
         usable[empty] = False
     order = np.argsort(theirs, kind="stable")

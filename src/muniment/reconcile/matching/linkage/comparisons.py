@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from rapidfuzz import process
 from rapidfuzz.distance import DamerauLevenshtein, Indel, JaroWinkler
 
+from muniment.reconcile.matching.linkage.candidates import record_vectors
 from muniment.reconcile.matching.linkage.fields import WHOLE, FieldPair, Kind
 from muniment.reconcile.matching.linkage.terms import (
     gram_counts,
@@ -33,6 +34,9 @@ Floats = npt.NDArray[np.float64]
 _EDGES: Final = np.array([0.15, 0.3, 0.45, 0.6, 0.7, 0.8, 0.88, 0.95])
 """Likeness at which the next level begins: finer towards the top, where a step of likeness
 changes most what it says. The model merges levels that say the same."""
+
+_FINE: Final = np.linspace(0.05, 0.95, 19)
+"""The same where nothing but one likeness tells matches from others."""
 
 _RARE: Final = np.array([1e-1, 1e-2, 1e-3])
 """Share of records below which an equal value is one level higher."""
@@ -70,6 +74,10 @@ def compare_field(
         j: right row of each pair.
     """
     a, b = left[fields.left.name], right[fields.right.name]
+    if fields.kind is Kind.RECORD:
+        return compare_records(fields, a, b, i, j)
+    if fields.kind is Kind.MARKS:
+        return compare_marks(fields, a, b, i, j)
     if fields.kind is not Kind.CONTAINED:
         return compare(fields, a, b, i, j)
     if fields.right is WHOLE:
@@ -102,6 +110,32 @@ def compare(
         len(_EDGES) + 2 + len(_RARE),
         likeness.astype(np.float32),
         cell,
+    )
+
+
+def compare_records(
+    fields: FieldPair, left: pa.Array, right: pa.Array, i: npt.NDArray[np.int64], j: Any
+) -> Compared:
+    """Return the levels of whole records, by the cosine of their vectors."""
+    likeness = row_products(*record_vectors([left], [right]), i, j)
+    level = np.searchsorted(_FINE, likeness, side="right")
+    return Compared(
+        fields, level.astype(np.int16), len(_FINE) + 1, likeness.astype(np.float32), None
+    )
+
+
+def compare_marks(
+    fields: FieldPair, left: pa.Array, right: pa.Array, i: npt.NDArray[np.int64], j: Any
+) -> Compared:
+    """Return the levels of the marks that both records have, by rarity.
+
+    Level 0 is no mark in common. Letters are not looked at: neighbours of a series differ in one.
+    """
+    likeness = row_products(*weigh(*word_counts(left, right)), i, j)
+    level = np.searchsorted(_EDGES, likeness, side="right") + (likeness > 0)
+    level[np.asarray(pc.equal(left, ""))[i] | np.asarray(pc.equal(right, ""))[j]] = -1
+    return Compared(
+        fields, level.astype(np.int16), len(_EDGES) + 2, likeness.astype(np.float32), None
     )
 
 

@@ -51,16 +51,26 @@ class Kind(Enum):
     CONTAINED = auto()
     """A column without a counterpart: by how much of it stands anywhere in the other record."""
 
+    RECORD = auto()
+    """Both records as a whole, by the rarity of their words and letter groups."""
+
+    MARKS = auto()
+    """Model numbers and the like, out of all texts of a record: by those that both have."""
+
 
 WHOLE: Final = Column("(whole record)", ColumnType.text, Role.free_text)
 """Stands for all columns together, where one column is compared with the other record."""
+
+
+MARKS: Final = Column("(codes in texts)", ColumnType.text, Role.free_text)
+"""Stands for the words of letters and digits in all texts of a record, see `marks`."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldPair:
     """A column of the left dataset and the column of the right one that it is compared with.
 
-    One of the two is `WHOLE` where the kind is CONTAINED.
+    One of the two is `WHOLE` where the kind is CONTAINED, both where it is RECORD.
     """
 
     left: Column
@@ -92,6 +102,12 @@ def kind_of(column: Column) -> Kind:
     if kind is Kind.NUMBER:
         return kind if numeric else Kind.TEXT
     return kind
+
+
+def kind_of_both(a: Column, b: Column) -> Kind:
+    """Return how the values of two columns are compared: as text where the two differ in kind."""
+    kinds = {kind_of(a), kind_of(b)}
+    return kinds.pop() if len(kinds) == 1 else Kind.TEXT
 
 
 def comparable_text(dataset: Dataset, column: Column) -> pa.Array:
@@ -147,8 +163,7 @@ def _assigned(left: Dataset, right: Dataset, score: npt.NDArray[np.float64]) -> 
         if score[i, j] < _ALIKE:
             continue
         a, b = left.columns[i], right.columns[j]
-        kinds = {kind_of(a), kind_of(b)}
-        kind = kinds.pop() if len(kinds) == 1 else Kind.TEXT
+        kind = kind_of_both(a, b)
         few = max(a.distinct, b.distinct) <= CATEGORIES
         if not few and _worded(a) and _worded(b) and _uneven(a, b):
             continue

@@ -7,161 +7,317 @@ the best expected F1. Each step is a module beside this one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from muniment.reconcile.columns import Column, Dataset
-from muniment.reconcile.loading.errors import NoSharedColumns
+from muniment.reconcile.columns import Dataset
+from muniment.reconcile.matching.given import Earlier, Given
 from muniment.reconcile.matching.linkage.assignment import assign, estimate_uniqueness
-from muniment.reconcile.matching.linkage.candidates import (
-    Pairs,
-    joined,
-    nearest,
-    record_vectors,
-    sharing,
-    union,
-)
+from muniment.reconcile.matching.linkage.candidates import Pairs, nearest, sharing, union
 from muniment.reconcile.matching.linkage.comparisons import Compared, compare_field
-from muniment.reconcile.matching.linkage.fields import (
-    WHOLE,
-    FieldPair,
-    Kind,
-    comparable_text,
-    pair_fields,
+from muniment.reconcile.matching.linkage.decided import decisions
+from muniment.reconcile.matching.linkage.describe import (
+    DECISION,
+    EXACT,
+    PROBABILISTIC,
+    Described,
+    Linked,
 )
-from muniment.reconcile.matching.linkage.keys import trusted_fields
-from muniment.reconcile.matching.linkage.model import Model, Uniqueness, judge, learn
-from muniment.reconcile.matching.linkage.strangers import known_strangers, temper
-from muniment.reconcile.matching.linkage.terms import Matrix, row_products
+from muniment.reconcile.matching.linkage.doubts import as_many_within, doubt
+from muniment.reconcile.matching.linkage.fields import FieldPair, Kind
+from muniment.reconcile.matching.linkage.incremental import begin
+from muniment.reconcile.matching.linkage.keys import among, find_keyed
+from muniment.reconcile.matching.linkage.learned import remember, write_model
+from muniment.reconcile.matching.linkage.learning import learn
+from muniment.reconcile.matching.linkage.model import (
+    CERTAIN,
+    STRONGEST,
+    Model,
+    Uniqueness,
+    compete,
+    judge,
+)
+from muniment.reconcile.matching.linkage.sides import Side, prepare
+from muniment.reconcile.matching.linkage.strangers import find_strangers, temper
+from muniment.reconcile.matching.linkage.terms import row_products
 from muniment.reconcile.matching.linkage.threshold import best_threshold
-from muniment.reconcile.matching.match import Alternative, FieldEvidence, Match, MatchStatus
+from muniment.reconcile.matching.match import Progress
+from muniment.reconcile.matching.outcome import Outcome
+from muniment.reconcile.rules import Assignment, Rules
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Progress = Callable[[str, float], None]
-"""Told the name of the step that begins and the share of the work done, 0 to 1."""
+Flags = npt.NDArray[np.bool_]
 
-STAGE: Final = "linkage"
+_SIMPLE: Final = 0.4
+"""Share of the expected matches about which a model of two classes may differ from one of three
+and still be preferred: it has fewer parameters, which few data support better. Beyond, fields
+depend on each other so much that only the third class holds the others together."""
 
-_REVIEW: Final = 0.05
-"""Probability from which a pair that is no match is shown for review."""
-
-_ALTERNATIVES: Final = 3
-"""Other candidates named with a match."""
+KIND: Final = "linkage"
 
 
-@dataclass(frozen=True)
-class Side:
-    """One dataset as linkage reads it."""
-
-    texts: dict[str, pa.Array]
-    """Comparable text of every column, and of the whole record."""
-    vectors: Matrix
-    """Each record's words and letter groups, weighted."""
-
-
-@dataclass(frozen=True)
-class Linked:
-    """All that a run found out, before it is put into words."""
-
-    fields: list[FieldPair]
-    compared: list[Compared]
-    i: Rows
-    j: Rows
-    model: Model
-    unique: Uniqueness
-    chosen: npt.NDArray[np.bool_]
-    threshold: float
-
-
-def link(left: Dataset, right: Dataset, progress: Progress | None = None) -> list[Match]:
+def link(
+    left: Dataset,
+    right: Dataset,
+    *,
+    rules: Rules = Rules(),
+    given: Given = Given(),
+    earlier: Earlier | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
     """Return the pairs of records that belong together, the surest first.
+
+    Args:
+        left: one dataset.
+        right: the other.
+        rules: what somebody wants otherwise than usual.
+        given: decisions of people: accepted pairs are in the answer with the confidence 1 and
+            the stage `decision`, rejected ones nowhere; the model learns from both.
+        earlier: what the last run found, if only the new records are to be compared.
+        progress: told the name of the step that begins and the share of the work done, 0 to 1.
 
     Raises:
         NoSharedColumns: the two datasets have no columns that could be compared.
+        NoSuchColumn: the rules name a column that is not there.
     """
-    if not (left.rows and right.rows):
-        return []
     tell = progress or _silent
-    linked = examine(left, right, tell)
+    linked = None
+    if left.rows and right.rows:
+        linked = examine(left, right, rules, given, tell, earlier=earlier)
     if linked is None:
-        return []
+        return Outcome(KIND, [], notes=["No record has anything in common with one of the other."])
     tell("explain", 0.95)
-    return describe(left, right, linked)
+    return Outcome(
+        KIND,
+        Described(left, right, linked),
+        threshold=linked.threshold,
+        compared=[
+            (f.left.name, f.right.name, (f.right if f.kind is Kind.CONTAINED else f.left).role)
+            for f in linked.fields
+        ],
+        notes=[*_notes(linked, rules), *linked.notes],
+        model=linked.saved,
+    )
 
 
-def examine(left: Dataset, right: Dataset, tell: Progress) -> Linked | None:
+def examine(
+    left: Dataset,
+    right: Dataset,
+    rules: Rules,
+    given: Given,
+    tell: Progress,
+    *,
+    earlier: Earlier | None = None,
+) -> Linked | None:
     """Find the candidates, learn the model and choose the pairs; see `Linked`.
 
     None where no record has anything in common with one of the other dataset.
-
-    Raises:
-        NoSharedColumns: the two datasets have no columns that could be compared.
     """
     tell("columns", 0.0)
-    fields, ours, theirs = _sides(left, right)
+    fields, ours, theirs = prepare(left, right, rules)
+    again, notes = begin(earlier, left, right, fields)
+    if again is not None:
+        # It chooses as this module does, so it is asked for when it is needed.
+        from muniment.reconcile.matching.linkage.relink import relink
+
+        linked = relink(
+            left, right, again, (fields, ours, theirs), rules=rules, given=given, tell=tell
+        )
+        return None if linked is None else replace(linked, notes=tuple(notes))
+    linked = _link_all(left, right, rules, given, (fields, ours, theirs), tell=tell)
+    return None if linked is None else replace(linked, notes=tuple(notes))
+
+
+def _link_all(
+    left: Dataset,
+    right: Dataset,
+    rules: Rules,
+    given: Given,
+    prepared: tuple[list[FieldPair], Side, Side],
+    *,
+    tell: Progress,
+) -> Linked | None:
+    """Link all records, whatever an earlier run has found."""
+    fields, ours, theirs = prepared
+    decided = decisions(given, left, right)
     tell("candidates", 0.1)
-    i, j = _candidates(fields, ours, theirs)
+    keyed = find_keyed(left, right, fields, (ours.texts, theirs.texts), rules)
+    found = [*candidates(fields, ours, theirs), decided.accepted, *keyed.pairs]
+    i, j = union(found, right.rows)
     if not len(i):
         return None
     tell("comparisons", 0.5)
     compared = [compare_field(f, ours.texts, theirs.texts, i, j) for f in fields]
     tell("model", 0.8)
-    start = first_guess(row_products(ours.vectors, theirs.vectors, i, j), i, j)
-    model = learn(compared, i, j, start, Uniqueness(left=True, right=True))
-    unique = estimate_uniqueness(model, i, j)
-    if unique.left != unique.right:
-        model = learn(compared, i, j, model.probability, unique)
-    elif not unique.left:
-        model = judge(model, i, j, unique)
-    strangers = _strangers(model, fields, unique, ours, theirs)
-    if len(strangers):
-        model = judge(temper(model, strangers), i, j, unique)
-    chosen = assign(model, i, j, unique)
-    threshold = best_threshold(model.probability[chosen], float(model.probability.sum()))
-    return Linked(fields, compared, i, j, model, unique, chosen, threshold)
+    told, seen = (among(pairs, i, j, right.rows) for pairs in (keyed.told, keyed.seen))
+    known = decided.known(i, j, right.rows)
+    known[told & (known == 0)] = STRONGEST
+    likeness = row_products(ours.vectors, theirs.vectors, i, j)
+    strangers = [
+        find_strangers(fields, [f.left for f in fields], ours.texts, ours.vectors),
+        find_strangers(fields, [f.right for f in fields], theirs.texts, theirs.vectors),
+    ]
+    start = first_guess(likeness, i, j)
+    model, unique, doubted = _learned(
+        compared,
+        (i, j),
+        start=start,
+        known=known,
+        strangers=strangers,
+        likeness=likeness,
+        wanted=rules.assignment,
+        sizes=(left.rows, right.rows),
+    )
+    linked = choose(
+        *(fields, compared, (i, j), model),
+        unique=unique,
+        rules=rules,
+        known=known,
+        told=told,
+        seen=seen,
+    )
+    if doubted:
+        return linked  # Weights by level do not tell what was discounted: no later run may use it.
+    learned = remember(
+        model,
+        compared,
+        (ours.texts, theirs.texts),
+        (i, j),
+        unique=unique,
+        threshold=linked.threshold,
+    )
+    return replace(linked, saved=write_model(learned))
 
 
-def _sides(left: Dataset, right: Dataset) -> tuple[list[FieldPair], Side, Side]:
-    """Return what is compared with what, and both datasets ready for it."""
-    left_texts = {c.name: comparable_text(left, c) for c in left.columns}
-    right_texts = {c.name: comparable_text(right, c) for c in right.columns}
-    paired = pair_fields(left, right, left_texts, right_texts)
-    ours = _worded(left, left_texts, [f.left.name for f in paired])
-    theirs = _worded(right, right_texts, [f.right.name for f in paired])
-    a, b = record_vectors(ours, theirs)
-    fields = trusted_fields(paired, left_texts, right_texts, a, b)
-    if not fields:
-        raise NoSharedColumns(
-            f"{left.name} and {right.name} have no column that is about the same thing"
-        )
-    return (
-        fields,
-        Side(left_texts | {WHOLE.name: joined(ours)}, a),
-        Side(right_texts | {WHOLE.name: joined(theirs)}, b),
+def _learned(
+    compared: list[Compared],
+    pairs: Pairs,
+    *,
+    start: Floats,
+    known: Floats,
+    strangers: list[npt.NDArray[np.int16]],
+    likeness: Floats,
+    wanted: Assignment,
+    sizes: tuple[int, int],
+) -> tuple[Model, Uniqueness, bool]:
+    """Return the model, and how many partners a record may have: as told, or as it looks.
+
+    Also whether its probabilities were discounted, see `doubt`.
+    """
+    i, j = pairs
+    one = unique = Uniqueness(left=True, right=True)
+    model = learn(compared, i, j, start, one, known=known)
+    cautious = learn(compared, i, j, start, one, known=known, likeness=likeness)
+    if wanted is Assignment.MANY:
+        unique = Uniqueness(left=False, right=False)
+    elif wanted is Assignment.AUTO:
+        # Copies of a record are related to its partner: of them the third class knows nothing.
+        simple = _agree(model, cautious, start)
+        chosen = model if simple else cautious
+        unique = estimate_uniqueness(chosen, i, j, cautious=not simple)
+        if not (unique.left or unique.right) and as_many_within(chosen, strangers, sizes):
+            unique = one
+    if not (unique.left or unique.right):
+        model = judge(model, i, j, unique, known)
+        cautious = judge(cautious, i, j, unique, known)
+    elif unique != one:
+        model = learn(compared, i, j, model.probability, unique, known=known)
+        cautious = learn(compared, i, j, start, unique, known=known, likeness=likeness)
+    # That a left record has one partner at most is to say that the right dataset has no
+    # duplicates: only then are its records strangers to each other.
+    apart = [strangers[0]] * unique.right + [strangers[1]] * unique.left
+    if apart:
+        model = judge(temper(model, np.concatenate(apart)), i, j, unique, known)
+    model = model if _agree(model, cautious, start) else cautious
+    if any(field.fields.kind is Kind.RECORD for field in compared):
+        # Of one likeness alone, how a source writes is too large a part to compare strangers by.
+        return model, unique, False
+    discounted = doubt(model, strangers, sizes, unique)
+    if discounted is None:
+        return model, unique, False
+    p = compete(discounted.score, i, j, unique, known)
+    return replace(discounted, probability=p), unique, True
+
+
+def _agree(model: Model, cautious: Model, start: Floats) -> bool:
+    """Return whether the model of two classes is to be preferred to that of three."""
+    matches = float(cautious.probability.sum())
+    if matches < float(start.sum()) / 2:
+        return True  # The third class has swallowed the matches themselves.
+    return float(np.abs(model.probability - cautious.probability).sum()) < _SIMPLE * matches
+
+
+def choose(
+    fields: list[FieldPair],
+    compared: list[Compared],
+    pairs: Pairs,
+    model: Model,
+    *,
+    unique: Uniqueness,
+    rules: Rules = Rules(),
+    known: Floats | None = None,
+    told: Flags | None = None,
+    seen: Flags | None = None,
+) -> Linked:
+    """Return which candidates are in the answer and which are for review.
+
+    Args:
+        fields: what was compared.
+        compared: and how alike it is.
+        pairs: the candidates.
+        model: their probabilities.
+        unique: on which sides a record has one partner at most.
+        rules: threshold, bounds of the review, stages.
+        known: log odds known beforehand, see `learn`.
+        told: pairs with a key that the rules name.
+        seen: pairs with a key that was seen in the data.
+    """
+    i, j = pairs
+    none = np.zeros(len(i), np.bool_)
+    told, seen = none if told is None else told, none if seen is None else seen
+    accepted = none if known is None else known >= CERTAIN
+    rejected = none if known is None else known <= -CERTAIN
+    # A decision settles its records: where they have one partner, no other pair is possible.
+    taken = accepted.copy()
+    if unique.left:
+        taken |= np.isin(i, i[accepted])
+    if unique.right:
+        taken |= np.isin(j, j[accepted])
+    chosen = assign(model, i, j, unique, ~(taken | rejected))
+    p = model.probability
+    threshold = rules.threshold
+    if threshold is None:
+        threshold = best_threshold(p[chosen], float(p[~taken].sum()))
+    matched = chosen & ((p >= threshold) | told)
+    shown = matched | (chosen & (p >= min(rules.review_from, threshold)))
+    if not rules.stages.probabilistic:
+        matched &= told | seen
+        shown &= told | seen
+    stage = np.where(told | seen, EXACT, PROBABILISTIC)
+    stage[accepted] = DECISION
+    order = np.flatnonzero(shown | accepted)
+    order = order[np.argsort(-p[order], kind="stable")]
+    matched |= accepted
+    return Linked(
+        *(fields, compared, i, j, model, unique, order, matched),
+        stage.astype(np.int8),
+        threshold,
     )
 
 
-def _strangers(
-    model: Model, fields: list[FieldPair], unique: Uniqueness, ours: Side, theirs: Side
-) -> Floats:
-    """Return the weights of pairs known to be different: within datasets without duplicates.
-
-    That a left record has one partner at most is to say that the right dataset has no duplicates.
-    """
-    found = [np.zeros((0, len(fields)))]
-    if unique.right:
-        columns = [f.left for f in fields]
-        found.append(known_strangers(model, fields, columns, ours.texts, ours.vectors))
-    if unique.left:
-        columns = [f.right for f in fields]
-        found.append(known_strangers(model, fields, columns, theirs.texts, theirs.vectors))
-    return np.concatenate(found)
+def candidates(fields: list[FieldPair], ours: Side, theirs: Side) -> list[Pairs]:
+    """Return the pairs worth comparing: the nearest of each record, and those sharing a code."""
+    forth, back = nearest(ours.vectors, theirs.vectors), nearest(theirs.vectors, ours.vectors)
+    found = [forth, (back[1], back[0])]
+    return found + [
+        sharing(ours.texts[f.left.name], theirs.texts[f.right.name])
+        for f in fields
+        if f.kind in (Kind.CODE, Kind.DATE) and not f.few
+    ]
 
 
 def first_guess(likeness: Floats, i: Rows, j: Rows) -> Floats:
@@ -191,98 +347,17 @@ def _two_best(likeness: Floats, rows: Rows) -> tuple[Floats, Floats]:
     return first, second
 
 
-def describe(left: Dataset, right: Dataset, linked: Linked) -> list[Match]:
-    """Return the chosen pairs as matches with their reasons; rows as in the datasets."""
-    p = linked.model.probability
-    shown = np.flatnonzero(linked.chosen & (p >= min(_REVIEW, linked.threshold)))
-    shown = shown[np.argsort(-p[shown], kind="stable")]
-    left_rows = np.asarray(left.table["row"])
-    right_rows = np.asarray(right.table["row"])
-    reasons = _evidence(left, right, linked, shown)
-    others = _alternatives(linked, shown, left_rows, right_rows)
-    return [
-        Match(
-            left_row=int(left_rows[linked.i[at]]),
-            right_row=int(right_rows[linked.j[at]]),
-            confidence=float(p[at]),
-            status=MatchStatus.MATCHED if p[at] >= linked.threshold else MatchStatus.REVIEW,
-            stage=STAGE,
-            explanation=reasons[place],
-            alternatives=others[place],
-        )
-        for place, at in enumerate(shown.tolist())
-    ]
-
-
-def _candidates(fields: list[FieldPair], ours: Side, theirs: Side) -> Pairs:
-    forth, back = nearest(ours.vectors, theirs.vectors), nearest(theirs.vectors, ours.vectors)
-    found = [forth, (back[1], back[0])]
-    found += [
-        sharing(ours.texts[f.left.name], theirs.texts[f.right.name])
-        for f in fields
-        if f.kind in (Kind.CODE, Kind.DATE) and not f.few
-    ]
-    return union(found, theirs.vectors.shape[0])
-
-
-def _worded(dataset: Dataset, texts: dict[str, pa.Array], of_both: list[str]) -> list[pa.Array]:
-    """Return the columns that describe a record: text, and numbers that the other side has."""
-    chosen = [
-        texts[c.name]
-        for c in dataset.columns
-        if c.name in of_both or (c.type == "text" and c.role != "identifier")
-    ]
-    return chosen or list(texts.values())
-
-
-def _evidence(
-    left: Dataset, right: Dataset, linked: Linked, shown: Rows
-) -> list[list[FieldEvidence]]:
-    lists: list[list[FieldEvidence]] = [[] for _ in shown]
-    for place, field in enumerate(linked.compared):
-        pair = field.fields
-        mine = _values(left, pair.left, linked.i[shown])
-        theirs = _values(right, pair.right, linked.j[shown])
-        weights = linked.model.weights[shown, place].tolist()
-        alike = field.likeness[shown].tolist()
-        for entry, x, y, weight, likeness in zip(lists, mine, theirs, weights, alike, strict=True):
-            entry.append(
-                FieldEvidence(pair.left.name, pair.right.name, _text(x), _text(y), likeness, weight)
-            )
-    return lists
-
-
-def _alternatives(
-    linked: Linked, shown: Rows, left_rows: Rows, right_rows: Rows
-) -> list[list[Alternative]]:
-    """Return for each shown pair the best other candidates of its left, then its right record."""
-    p = linked.model.probability
-    by_left: dict[int, list[int]] = {}
-    by_right: dict[int, list[int]] = {}
-    for at in np.flatnonzero(p >= 0.001)[np.argsort(-p[p >= 0.001], kind="stable")].tolist():
-        by_left.setdefault(int(linked.i[at]), []).append(at)
-        by_right.setdefault(int(linked.j[at]), []).append(at)
-    found = []
-    for at in shown.tolist():
-        near = by_left.get(int(linked.i[at]), []) + by_right.get(int(linked.j[at]), [])
-        others = sorted({n for n in near if n != at}, key=lambda n: -p[n])[:_ALTERNATIVES]
-        found.append(
-            [
-                Alternative(int(left_rows[linked.i[n]]), int(right_rows[linked.j[n]]), float(p[n]))
-                for n in others
-            ]
-        )
-    return found
-
-
-def _values(dataset: Dataset, column: Column, rows: Rows) -> list[object]:
-    if column is WHOLE:
-        return [WHOLE.name] * len(rows)
-    return list(dataset.values(column.name).take(pa.array(rows)).to_pylist())
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
+def _notes(linked: Linked, rules: Rules) -> list[str]:
+    notes = []
+    if rules.assignment is Assignment.AUTO:
+        sides = [
+            f"a {side} record has one partner at most"
+            for side, one in (("left", linked.unique.left), ("right", linked.unique.right))
+            if one
+        ]
+        notes.append("Learned: " + (" and ".join(sides) or "records may have several partners"))
+    notes.append(f"{len(linked.i)} pairs were compared.")
+    return notes
 
 
 def _silent(step: str, share: float) -> None:

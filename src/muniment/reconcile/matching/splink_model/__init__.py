@@ -1,0 +1,1 @@
+"""Records compared by Splink, with a model that somebody has trained or written."""
