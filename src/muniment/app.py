@@ -28,6 +28,12 @@ from muniment.observability.objectives.endpoints import operator_handlers as obj
 from muniment.observability.request_observer import RequestObserver
 from muniment.observability.request_record import StatementLimits
 from muniment.problems import crash_response, problem_response
+from muniment.reconcile.datasets.endpoints import handlers as dataset_handlers
+from muniment.reconcile.exports.endpoints import handlers as export_handlers
+from muniment.reconcile.golden.endpoints import handlers as golden_handlers
+from muniment.reconcile.reconciliations.endpoints import handlers as reconciliation_handlers
+from muniment.reconcile.review.endpoints import handlers as review_handlers
+from muniment.reconcile.runs.endpoints import handlers as run_handlers
 from muniment.search.endpoints import handlers as search_handlers
 from muniment.settings import Settings
 from muniment.tenancy.audit.endpoints import handlers as audit_handlers
@@ -148,6 +154,12 @@ def _member_handlers() -> list[BaseRouteHandler]:
         *job_handlers,
         *schedule_handlers,
         *search_handlers,
+        *reconciliation_handlers,
+        *dataset_handlers,
+        *run_handlers,
+        *review_handlers,
+        *golden_handlers,
+        *export_handlers,
         *organization_handlers,
         *member_handlers,
         *key_handlers,

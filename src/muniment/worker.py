@@ -36,10 +36,12 @@ from muniment.observability.objectives.process import counted_jobs
 from muniment.observability.process_watch import watched
 from muniment.observability.request_record import StatementLimits
 from muniment.observability.tracing import configure_tracing
+from muniment.reconcile.datasets.tasks import tasks as dataset_tasks
+from muniment.reconcile.runs.tasks import tasks as run_tasks
 from muniment.settings import Settings
 from muniment.sources.tasks import tasks as source_tasks
 
-TASKS: list[Task[Any]] = [*source_tasks, *document_tasks]
+TASKS: list[Task[Any]] = [*source_tasks, *document_tasks, *dataset_tasks, *run_tasks]
 """Every kind of job that a worker can do."""
 
 _NICENESS = 5

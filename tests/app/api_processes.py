@@ -31,6 +31,7 @@ from muniment.db.installation import Installation, installation
 from muniment.observability.logging import configure_logging
 from muniment.settings import Settings
 from tests.app.callers import SECRET, Present
+from tests.app.reconcile_things import CONNECTIONS
 
 FRESH_SECONDS = 0.05
 """After a change was answered, no process may show the state before it for longer."""
@@ -115,6 +116,7 @@ async def api_processes(
         "MUNIMENT_POOL_SIZE": "6",
         "MUNIMENT_LOG_FORMAT": "json",
         "MUNIMENT_SIGN_IN_ATTEMPTS_PER_ADDRESS": "1000000",
+        "MUNIMENT_RECONCILE_CONNECTIONS": json.dumps(CONNECTIONS),
         "MUNIMENT_TIERS": json.dumps(dict.fromkeys(("free", "pro", "enterprise"), tier)),
     }
     if redis_url is not None:

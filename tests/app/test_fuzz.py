@@ -37,7 +37,9 @@ from muniment.documents.blobs import BlobStore
 from muniment.documents.embedding import Embedder
 from muniment.settings import Settings
 from tests.app.callers import CALLERS, SECRET, Caller, World
-from tests.app.valid_requests import VALID, Call
+from tests.app.reconcile_things import CONNECTIONS
+from tests.app.valid_calls import Call
+from tests.app.valid_requests import VALID
 from tests.conftest import cloned
 
 T = TypeVar("T")
@@ -103,6 +105,7 @@ def served(server: Installation, tmp_path_factory: pytest.TempPathFactory) -> It
         rate_limits=False,
         sign_in_attempts_per_address=1_000_000,
         sign_in_attempts_per_account=1_000_000,
+        reconcile_connections=CONNECTIONS,
     )
     with (
         cloned(server) as clone,
@@ -213,7 +216,10 @@ def valid_case(operation: Any, call: Call) -> Case:
     if "json" in call.body:
         arguments = {"body": call.body["json"], "media_type": "application/json"}
     elif "files" in call.body:
-        body = {"files": [content for _name, (_file, content) in call.body["files"]]}
+        sent = call.body["files"]
+        body = {name: content for name, (_file, content) in sent if name == "file"}
+        if not body:
+            body = {"files": [content for _name, (_file, content) in sent]}
         arguments = {"body": body | call.body["data"], "media_type": "multipart/form-data"}
     ids = {name: str(value) for name, value in call.ids.items()}
     case: Case = operation.Case(path_parameters=ids, **arguments)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
@@ -33,8 +32,10 @@ from muniment.settings import Settings
 from muniment.tenancy.permissions import RULES
 from tests.app.callers import CALLERS, SECRET, Caller, Home, Present, World
 from tests.app.conftest import client_of
+from tests.app.reconcile_things import CONNECTIONS
 from tests.app.test_room_endpoints import guards_of
-from tests.app.valid_requests import VALID, Call, Valid
+from tests.app.valid_calls import Call, Valid
+from tests.app.valid_requests import VALID
 from tests.conftest import cloned
 
 SAFE = {"GET", "HEAD"}
@@ -87,7 +88,12 @@ async def running(
 ) -> AsyncIterator[Running]:
     """One for all callers: they leave nothing behind that another meets."""
     folder = tmp_path_factory.mktemp("permissions")
-    settings = Settings(data_dir=folder, rate_limits=False, sign_in_attempts_per_address=1_000_000)
+    settings = Settings(
+        data_dir=folder,
+        rate_limits=False,
+        sign_in_attempts_per_address=1_000_000,
+        reconcile_connections=CONNECTIONS,
+    )
     blobs = BlobStore.in_folder(folder / "blobs")
     with cloned(server) as clone:
         async with clone.open() as database:
@@ -190,7 +196,7 @@ def with_unknown_ids(call: Call) -> Call:
         else sent
         for where, sent in call.body.items()
     }
-    ids: dict[str, UUID] = {name: new_id() for name in call.ids}
+    ids = {name: new_id() if name.endswith("_id") else one for name, one in call.ids.items()}
     return Call(ids, body)
 
 

@@ -24,7 +24,12 @@ import pytest_asyncio
 
 from muniment.db.installation import Installation
 from muniment.documents.blobs import BlobStore
-from tests.app import changes_of_people, changes_of_things
+from tests.app import (
+    changes_of_people,
+    changes_of_reconciliations,
+    changes_of_reviews,
+    changes_of_things,
+)
 from tests.app.api_processes import FRESH_SECONDS, ApiProcess, Ask, api_processes
 from tests.app.callers import Home, Present, World
 from tests.app.steady_load import READERS, Load
@@ -45,8 +50,7 @@ from tests.conftest import Clone, cloned
 from tests.redis_server import RedisServer, running_redis
 from tests.waiting import until
 
-assert changes_of_people
-assert changes_of_things
+assert all((changes_of_people, changes_of_reconciliations, changes_of_reviews, changes_of_things))
 
 ROUNDS = 1000
 AT_ONCE = 4

@@ -1,6 +1,7 @@
 """What a change is, and who must see it at once, on whatever process they ask.
 
-The changes themselves are in changes_of_people.py and changes_of_things.py.
+The changes themselves are in changes_of_people.py, changes_of_reconciliations.py and
+changes_of_things.py.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import msgspec
 from muniment.db import Database, OrgId, Role, TenantScope, UnitOfWork, UserId, WorkspaceId, new_id
 from muniment.jobs import Lane, RunningJob, enqueue, task
 from muniment.tenancy.secrets import hash_of, new_secret
+from tests.reconcile.reconciled import Entry, Found, write_reconciled
 from tests.search.library import INDEX, MODEL, Added, add_document, new_library, unit
 
 Connection = Any
@@ -137,6 +138,7 @@ async def fill(database: Database, name: str) -> Filled:
         workspace_id = await _organization(work, name)
         await _people(work, name, workspace_id, list(zip(users, emails, strict=True)), words)
         await _library(work, name, filled)
+        await _reconciliation(work, name, workspace_id)
         parent = await enqueue(work, isolated, Payload(f"secret of {name}"))
         in_workspace = UnitOfWork(work.connection, replace(scope, workspace_id=workspace_id))
         await enqueue(in_workspace, isolated, Payload("part"), parent_id=parent)
@@ -257,6 +259,43 @@ async def _library(work: UnitOfWork, name: str, filled: Filled) -> None:
         work, library, [f"the archive of {name} in confidence"], title=f"Report of {name}"
     )
     await INDEX.upsert_embeddings(work, MODEL, filled.document.chunk_ids, unit(1)[None])
+
+
+async def _reconciliation(work: UnitOfWork, name: str, workspace_id: WorkspaceId) -> None:
+    made = await write_reconciled(
+        work,
+        [Entry({"name": f"left of {name}"}, "L1")],
+        [Entry({"name": f"right of {name}"}, "R1")],
+        [Found(1, 1)],
+        workspace_id=workspace_id,
+    )
+    run, org_id = work.connection.execute, work.scope.org_id
+    await run(
+        "INSERT INTO dataset_parts (org_id, dataset_id, ordinal, origin, name, replaces)"
+        """ VALUES ($1, $2, 1, '{"kind": "upload"}', $3, true)""",
+        org_id,
+        made.datasets["left"],
+        f"file of {name}",
+    )
+    await run(
+        "INSERT INTO decisions (org_id, decision_id, reconciliation_id, match_id, left_record_id,"
+        " right_record_id, action, status_before, status_after, version, actor)"
+        " VALUES ($1, $2, $3, $4, $5, $6, 'accept', 'matched', 'accepted', 2, 'test')",
+        org_id,
+        new_id(),
+        made.id,
+        made.matches[0],
+        made.record("left", 1),
+        made.record("right", 1),
+    )
+    await run(
+        "INSERT INTO golden_values (org_id, reconciliation_id, cluster_id, column_name, value,"
+        " set_by) VALUES ($1, $2, $3, 'name', $4, 'test')",
+        org_id,
+        made.id,
+        new_id(),
+        f"golden name of {name}",
+    )
 
 
 async def rows_of(database: Database, table: Table, owner: UUID) -> list[dict[str, Any]]:

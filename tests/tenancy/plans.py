@@ -63,6 +63,9 @@ class PlanOf:
     async def fetchrow(self, sql: str, *arguments: Any) -> None:
         await self.fetch(sql, *arguments)
 
+    async def fetchval(self, sql: str, *arguments: Any) -> None:
+        await self.fetch(sql, *arguments)
+
     async def _literal(self, value: Any) -> str:
         if value is None:
             return "NULL"

@@ -47,7 +47,8 @@ OF_THE_TRANSACTION = {
 SILENT = {"touch_api_keys", "touch_sessions", "purge_expired_sessions"}
 """They write times of use or remove what has expired, and return nothing but a number."""
 OF_THE_WORKER = {
-    "cancel_requeued_jobs", "claim_jobs", "due_schedules", "finish_jobs", "lane_outlook",
+    "analyze_reconciliations", "analyze_records_once", "cancel_requeued_jobs",
+    "claim_jobs", "due_schedules", "finish_jobs", "lane_outlook",
     "promote_due_jobs", "purge_jobs", "put_back_claims", "record_progress", "requeue_jobs",
     "take_over_jobs", "unblock_jobs",
 }  # fmt: skip

@@ -27,6 +27,10 @@ class Action(StrEnum):
     JOBS_READ = "jobs.read"
     JOBS_MANAGE = "jobs.manage"
     SCHEDULES_MANAGE = "schedules.manage"
+    RECONCILIATIONS_READ = "reconciliations.read"
+    RECONCILIATIONS_WRITE = "reconciliations.write"
+    RECONCILIATIONS_QUERY = "reconciliations.query"
+    DECISIONS_WRITE = "decisions.write"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,11 @@ RULES: dict[Action, Rule] = {
     Action.JOBS_READ: Rule(Role.VIEWER),
     Action.JOBS_MANAGE: Rule(Role.EDITOR),
     Action.SCHEDULES_MANAGE: Rule(Role.ADMIN, organization_wide=True),
+    Action.RECONCILIATIONS_READ: Rule(Role.VIEWER),
+    Action.RECONCILIATIONS_WRITE: Rule(Role.EDITOR),
+    # A query reads what the operator's connection may read, whoever asks.
+    Action.RECONCILIATIONS_QUERY: Rule(Role.ADMIN),
+    Action.DECISIONS_WRITE: Rule(Role.EDITOR),
 }
 
 

@@ -176,6 +176,22 @@ async def test_a_workspace_with_documents_stays(database: Database, scope: Tenan
     assert len(await listed(database, scope)) == 2
 
 
+async def test_a_workspace_with_reconciliations_stays(
+    database: Database, scope: TenantScope
+) -> None:
+    full = await add_workspace(database, scope, "full")
+    async with database.unit_of_work(scope) as work:
+        await work.connection.execute(
+            "INSERT INTO reconciliations (org_id, reconciliation_id, workspace_id, name)"
+            " VALUES ($1, $2, $3, 'books')",
+            scope.org_id,
+            new_id(),
+            full,
+        )
+        with pytest.raises(WorkspaceNotEmpty, match="reconciliations"):
+            await delete_workspace(work, full)
+
+
 async def test_a_document_that_arrives_meanwhile_is_not_lost(
     database: Database, scope: TenantScope
 ) -> None:

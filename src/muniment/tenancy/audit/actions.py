@@ -35,6 +35,14 @@ AuditAction = Literal[
     "schedule.changed",
     "schedule.removed",
     "usage.recounted",
+    "reconciliation.created",
+    "reconciliation.changed",
+    "reconciliation.deleted",
+    "reconciliation.exported",
+    "dataset.loaded",
+    "dataset.deleted",
+    "match.decided",
+    "golden_record.changed",
     "audit_log.exported",
 ]
 """Name of what was done: the kind of thing, a dot, and what happened to it.
@@ -73,6 +81,14 @@ MEANINGS: dict[AuditAction, str] = {
     "schedule.changed": "It was set when jobs recur, or whether they do.",
     "schedule.removed": "Jobs do not recur any more.",
     "usage.recounted": "The counts of documents and bytes were made anew.",
+    "reconciliation.created": "A reconciliation was made.",
+    "reconciliation.changed": "Its name or its rules were changed.",
+    "reconciliation.deleted": "A reconciliation was deleted with its datasets and decisions.",
+    "reconciliation.exported": "Matches, records or golden records were exported.",
+    "dataset.loaded": "Records were given to a dataset, or its columns were decided anew.",
+    "dataset.deleted": "A dataset was deleted with its records.",
+    "match.decided": "Matches were accepted, rejected, taken apart or left to the rules again.",
+    "golden_record.changed": "Values of a golden record were set by hand, or no longer are.",
     "audit_log.exported": "The audit log was exported.",
 }
 """What each name says, for the description of the interface."""

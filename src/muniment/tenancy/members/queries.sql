@@ -141,6 +141,11 @@ SELECT
         WHERE documents.org_id = current_org_id() AND documents.workspace_id = :workspace_id
     ) AS has_documents,
     EXISTS (
+        SELECT FROM reconciliations
+        WHERE reconciliations.org_id = current_org_id()
+            AND reconciliations.workspace_id = :workspace_id
+    ) AS has_reconciliations,
+    EXISTS (
         SELECT FROM jobs
         WHERE
             jobs.org_id = current_org_id() AND jobs.workspace_id = :workspace_id

@@ -124,7 +124,7 @@ async def delete_workspace(work: UnitOfWork, workspace_id: UUID) -> None:
     Raises:
         WorkspaceNotFound: the organization has no such workspace.
         LastWorkspace: it is the only one; also when two are deleted at once.
-        WorkspaceNotEmpty: it holds documents or unfinished jobs.
+        WorkspaceNotEmpty: it holds documents, reconciliations or unfinished jobs.
     """
     # Imports hold what is used before they refer to a workspace, and so does this. It also lets
     # one deletion at a time go on, so that two of them do not leave nothing.
@@ -138,6 +138,8 @@ async def delete_workspace(work: UnitOfWork, workspace_id: UUID) -> None:
         raise LastWorkspace
     if contents["has_documents"]:
         raise WorkspaceNotEmpty("The workspace holds documents: delete them first.")
+    if contents["has_reconciliations"]:
+        raise WorkspaceNotEmpty("The workspace holds reconciliations: delete them first.")
     if contents["has_jobs"]:
         raise WorkspaceNotEmpty("Jobs of the workspace have not ended yet: wait for them.")
     keys = await statements.delete_keys_of_workspace(work, workspace_id=workspace_id)

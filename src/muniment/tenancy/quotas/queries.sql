@@ -43,11 +43,19 @@ ON CONFLICT (org_id) DO UPDATE SET documents = used.documents
 RETURNING documents, bytes;
 
 -- name: count_anew^
--- Count the documents of an organization and keep the result.
+-- Count the documents of an organization, and the files of its datasets, and keep the result.
 UPDATE usage
 SET documents = counted.documents, bytes = counted.bytes
 FROM (
-    SELECT count(*) AS documents, coalesce(sum(size_bytes), 0)::bigint AS bytes
+    SELECT
+        count(*) AS documents,
+        (
+            coalesce(sum(size_bytes), 0) + (
+                SELECT coalesce(sum(part.size_bytes), 0)
+                FROM dataset_parts AS part
+                WHERE part.org_id = :org_id
+            )
+        )::bigint AS bytes
     FROM documents
     WHERE org_id = :org_id
 ) AS counted

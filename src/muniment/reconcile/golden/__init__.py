@@ -1,0 +1,1 @@
+"""Golden records: of each cluster the values that hold."""

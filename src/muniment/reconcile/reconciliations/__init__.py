@@ -1,0 +1,1 @@
+"""Reconciliations: made, shown, renamed, deleted, and their rules."""

@@ -1,0 +1,1 @@
+"""What came of matching files, as files and as a summary, without a database."""

@@ -1,0 +1,1 @@
+"""Deciding upon matches: all or nothing, on the versions that were seen."""
