@@ -20,6 +20,7 @@ from muniment.cli import (
     operators,
     people,
     processes,
+    reconcile,
     search,
 )
 
@@ -34,6 +35,7 @@ app.command()(processes.up)
 app.command()(demo.demo)
 app.command()(ingest.ingest)
 app.command()(search.search)
+app.command()(reconcile.reconcile)
 app.command(name="eval")(evaluation.evaluate_folder)
 app.command()(doctor.doctor)
 app.command()(processes.api)
