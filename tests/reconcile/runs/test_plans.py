@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from muniment.db import Database, TenantScope, UnitOfWork, load_statements
+from muniment.reconcile.counted import count_first
 from tests.reconcile.reconciled import Reconciled, make_reconciled
 from tests.tenancy.plans import PlanOf
 
@@ -47,7 +48,7 @@ MIDDLE = UUID(int=2**127)
 LIMIT = 51
 
 
-async def fill(database: Database, scope: TenantScope) -> Reconciled:
+async def fill(database: Database, worker_database: Database, scope: TenantScope) -> Reconciled:
     made = await make_reconciled(database, scope, 0, None, [])
     async with database.operator() as work:
         run = work.connection.execute
@@ -56,8 +57,8 @@ async def fill(database: Database, scope: TenantScope) -> Reconciled:
         await run(MATCHES, scope.org_id, made.id)
         await run(RECONCILIATIONS, scope.org_id, made.workspace_id)
         await run(RUNS, scope.org_id, made.id)
-    async with database.unit_of_work(scope) as work:
-        await runs.analyze_records_once(work)
+    async with worker_database.unit_of_work(scope) as work:
+        await count_first(work)
     return made
 
 
@@ -70,9 +71,9 @@ async def planned(
 
 
 async def test_f3_pages_are_read_by_indexes(
-    database: Database, scope: TenantScope, other_scope: TenantScope
+    database: Database, worker_database: Database, scope: TenantScope, other_scope: TenantScope
 ) -> None:
-    made = await fill(database, scope)
+    made = await fill(database, worker_database, scope)
     left = made.datasets["left"]
     of = {"reconciliation_id": made.id}
     cases = [
@@ -112,9 +113,9 @@ async def test_f3_pages_are_read_by_indexes(
 
 
 async def test_what_a_run_found_is_written_without_reading_all(
-    database: Database, scope: TenantScope
+    database: Database, worker_database: Database, scope: TenantScope
 ) -> None:
-    made = await fill(database, scope)
+    made = await fill(database, worker_database, scope)
     left = made.datasets["left"]
     ids = ",".join(str(uuid4()) for _ in range(3))
     given = {
