@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
@@ -15,6 +13,7 @@ from muniment.db import Database, TenantScope
 from muniment.settings import Settings
 from tests.reconcile.people import many, text
 from tests.reconcile.served import Asking, api_of, rows, worker_of
+from tests.waiting import until
 
 MATCHES = "SELECT * FROM matches ORDER BY match_id"
 
@@ -25,31 +24,28 @@ async def loaded(asking: Asking) -> None:
     assert (await asking.load("right", text(right)))["status"] == "ready"
 
 
-async def under_way(asking: Asking, answer: httpx.Response) -> None:
-    """Wait until the process of a run has told of its progress."""
-    async with asyncio.timeout(60):
-        while True:
-            job = await asking.client.get(answer.headers["location"], headers=asking.headers)
-            if job.json()["progress"]["total"] is not None:
-                return
-            await asyncio.sleep(0.01)
-
-
-@contextmanager
-def held() -> Iterator[None]:
-    """Let the processes of runs stand still, so that what happens meanwhile does."""
-    comparing = [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if any("function_process" in word for word in process.cmdline())
-    ]
+@asynccontextmanager
+async def held() -> AsyncIterator[None]:
+    """Stop the process of a run as it starts, so that what happens meanwhile does."""
+    await until(processes_of_runs)
+    comparing = processes_of_runs()
     for process in comparing:
         process.suspend()
     try:
         yield
     finally:
         for process in comparing:
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+
+
+def processes_of_runs() -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if any("function_process" in word for word in process.cmdline()):
+                found.append(process)
+    return found
 
 
 async def write(database: Database, scope: TenantScope, query: str, *arguments: Any) -> None:
@@ -63,15 +59,14 @@ async def test_a_cancelled_run_leaves_nothing_and_can_be_repeated(
 ) -> None:
     await loaded(asking)
     answer = await asking.post("/runs", json={})
-    await under_way(asking, answer)
     path = f"{answer.headers['location']}/cancel"
-    assert (await asking.client.post(path, headers=asking.headers)).status_code == 202
-    job = await asking.ended(answer)
-    # It may just have ended by itself; then all is there.
-    if job["status"] == "cancelled":
-        assert await rows(database, scope, MATCHES) == []
-        shown = (await asking.get("")).json()["last_run"]
-        assert shown["status"] == "cancelled"
+    async with held():
+        assert (await asking.client.post(path, headers=asking.headers)).status_code == 202
+        job = await asking.ended(answer)
+    assert job["status"] == "cancelled"
+    assert await rows(database, scope, MATCHES) == []
+    shown = (await asking.get("")).json()["last_run"]
+    assert shown["status"] == "cancelled"
     assert (await asking.run())["status"] == "succeeded"
 
     # And once more: nothing has changed, so nothing changes.
@@ -99,8 +94,7 @@ async def test_what_happens_meanwhile_is_not_overwritten(
     matched = [row for row in await rows(database, scope, MATCHES) if row["found"] == "matched"]
     first, second = matched[:2]
     answer = await asking.post("/runs", json={"mode": "full"})
-    await under_way(asking, answer)
-    with held():
+    async with held():
         # As the review does it, but for its lock: the merge comes after in any case.
         await write(
             database,
@@ -125,8 +119,7 @@ async def test_what_happens_meanwhile_is_not_overwritten(
     assert len(parted) == 2
 
     answer = await asking.post("/runs", json={"mode": "full"})
-    await under_way(asking, answer)
-    with held():
+    async with held():
         again = "UPDATE datasets SET version = version + 1 WHERE side = 'right'"
         await write(database, scope, again)
     job = await asking.ended(answer)
