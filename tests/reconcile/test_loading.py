@@ -15,13 +15,6 @@ from muniment.reconcile.columns import ColumnType, Dataset, Role
 from muniment.reconcile.loading import LoadOptions, errors, load, load_parts
 from tests.reconcile.workbooks import write_xlsx
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
-if not SHARED.exists():
-    SHARED = Path("/work/shared/data")
-FILES = SHARED / "documents" / "files"
-
-needs_shared = pytest.mark.skipif(not FILES.exists(), reason="the shared data are absent")
-
 
 def write(folder: Path, text: str | bytes, name: str = "data.csv", encoding: str = "utf-8") -> Path:
     path = folder / name
@@ -288,22 +281,22 @@ def test_a_temporary_folder_goes_with_its_dataset(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-@needs_shared
-def test_awkward_files_of_others() -> None:
-    cups = load(FILES / "stanley-cups-utf-16.csv")
+def test_awkward_files_of_others(shared_data: Path) -> None:
+    files = shared_data / "documents" / "files"
+    cups = load(files / "stanley-cups-utf-16.csv")
     assert [found.name for found in cups.columns] == ["Team", "Location", "Stanley Cups"]
-    assert load(FILES / "test_mskanji.csv").original("名前", 1) == "佐藤太郎"
-    people = load(FILES / "csv-semicolon.csv")
+    assert load(files / "test_mskanji.csv").original("名前", 1) == "佐藤太郎"
+    people = load(files / "csv-semicolon.csv")
     assert people["Email"].role is Role.email
     assert people["Subscription Date"].role is Role.date
-    assert load(FILES / "markitdown-test.xls").rows == load(FILES / "markitdown-test.xlsx").rows
+    assert load(files / "markitdown-test.xls").rows == load(files / "markitdown-test.xlsx").rows
     with pytest.raises(errors.DatasetProtected):
-        load(FILES / "password_protected.xlsx")
+        load(files / "password_protected.xlsx")
     with pytest.raises(errors.EmptyDataset):
-        load(FILES / "empty.txt")
+        load(files / "empty.txt")
     for name in ("random.bin", "habibi.pdf", "docx-tables.docx", "test_llm.jpg", "wiki.md"):
         with pytest.raises(errors.DatasetUnreadable):
-            load(FILES / name)
+            load(files / name)
 
 
 def test_progress_is_told(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from muniment.errors import MunimentError
 from muniment.processes.reporter import Reporter
 from muniment.reconcile.columns import ROW, Column, ColumnType, Dataset, Override, Role
 from muniment.reconcile.datasets.stored import StoredDataset, storable
@@ -82,6 +83,13 @@ class Failure(msgspec.Struct, frozen=True):
     code: str
     detail: str
     faults: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        """Return what people are told of an error; of an unexpected one only its class."""
+        if isinstance(error, MunimentError):
+            return cls(error.code, error.detail, [])
+        return cls("unexpected_error", type(error).__name__, [])
 
 
 class Loaded(msgspec.Struct, frozen=True):

@@ -16,7 +16,6 @@ import msgspec
 from muniment.db import UnitOfWork, load_statements
 from muniment.documents.blobs import BlobStore
 from muniment.documents.errors import BlobNotFound
-from muniment.errors import MunimentError
 from muniment.jobs import JobId, Lane, PermanentFailure, RunningJob, enqueue, task
 from muniment.jobs.errors import JobCancelled, JobLost
 from muniment.jobs.isolated import run_isolated
@@ -69,7 +68,7 @@ async def load_dataset(job: RunningJob, payload: LoadPayload) -> None:
     except Exception as error:
         # Whatever it was: no attempt follows, and the dataset must not be loading for ever.
         if isinstance(error, PermanentFailure) or job.attempt >= load_dataset.max_attempts:
-            await load.fail(_failure(error))
+            await load.fail(Failure.of(error))
         raise
 
 
@@ -82,12 +81,6 @@ async def enqueue_load(work: UnitOfWork, dataset_id: UUID, settings: Settings) -
         dedupe_key=str(dataset_id),
         group_id=dataset_id,
     )
-
-
-def _failure(error: Exception) -> Failure:
-    if isinstance(error, MunimentError):
-        return Failure(error.code, error.detail, [])
-    return Failure("unexpected_error", type(error).__name__, [])
 
 
 class _Load:

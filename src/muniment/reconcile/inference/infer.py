@@ -63,22 +63,22 @@ def _column(profile: Profile) -> Plan:
     values = profile.distinct.exact_values()
     share = sum(map(is_email, profile.sample)) / len(profile.sample)
     if share >= FITS:
-        _say(plan, Role.email, f"{share:.0%} of the values are e-mail addresses")
+        plan.say(Role.email, f"{share:.0%} of the values are e-mail addresses")
     elif key_strength(profile.name) >= STRONG and _may_name(profile):
         plan.key = True
-        _say(plan, Role.identifier, "unique values under a header that says so")
+        plan.say(Role.identifier, "unique values under a header that says so")
     elif values and len(values) <= 200 and is_currency(values):
-        _say(plan, Role.currency, "all values are currency codes or signs")
+        plan.say(Role.currency, "all values are currency codes or signs")
     elif share_of_dates(profile) >= FITS:
-        _say(plan, Role.date, f"{share_of_dates(profile):.0%} of the values are dates")
+        plan.say(Role.date, f"{share_of_dates(profile):.0%} of the values are dates")
         plan.type = ColumnType.date
     elif profile.shapes["99999999"] >= FITS * profile.filled and (
         order := compact_order(profile.sample)
     ):
-        _say(plan, Role.date, "the values are dates of eight digits")
+        plan.say(Role.date, "the values are dates of eight digits")
         plan.type, plan.compact_dates, plan.date_order = ColumnType.date, True, order
     elif _phones(profile, hints) >= FITS:
-        _say(plan, Role.phone, "the values are grouped digits, as telephone numbers are")
+        plan.say(Role.phone, "the values are grouped digits, as telephone numbers are")
     else:
         numbers = read_numbers(profile)
         if numbers.fitting >= FITS * profile.filled and not _coded(profile, numbers, hints):
@@ -86,10 +86,6 @@ def _column(profile: Profile) -> Plan:
         else:
             decide_text(plan, profile, hints, unique=_unique(profile))
     return plan
-
-
-def _say(plan: Plan, role: Role, reason: str, certainty: float = 1.0) -> None:
-    plan.role, plan.reason, plan.certainty = role, reason, certainty
 
 
 def _unique(profile: Profile) -> bool:
@@ -141,7 +137,7 @@ def _number(plan: Plan, profile: Profile, numbers: Numbers, hints: Sequence[Role
     money = numbers.currency or numbers.parentheses or numbers.trailing_minus
     if numbers.percent * 2 > numbers.fitting:
         plan.type = ColumnType.number
-        _say(plan, Role.number, "the values are percentages")
+        plan.say(Role.number, "the values are percentages")
     elif money:
         _amount(plan, most, "the values carry currency signs or the marks of credits", 1.0)
     elif numbers.whole >= FITS * numbers.fitting and most == 0:
@@ -154,12 +150,12 @@ def _number(plan: Plan, profile: Profile, numbers: Numbers, hints: Sequence[Role
         _amount(plan, most, "numbers with grouped thousands", 0.7)
     else:
         plan.type = ColumnType.number
-        _say(plan, Role.number, "numbers with decimal places that are not cents", 0.8)
+        plan.say(Role.number, "numbers with decimal places that are not cents", 0.8)
 
 
 def _amount(plan: Plan, places: int, reason: str, certainty: float) -> None:
     plan.type, plan.scale = ColumnType.decimal, _scale(places)
-    _say(plan, Role.amount, reason, certainty)
+    plan.say(Role.amount, reason, certainty)
 
 
 def _scale(places: int) -> int:
@@ -178,14 +174,14 @@ def _whole(plan: Plan, profile: Profile, numbers: Numbers, hints: Sequence[Role]
     wide = same_width and next(iter(widths)) > _SMALL_INTEGER_WIDTH
     zeros = sum(value[:1] == "0" and len(value) > 1 for value in profile.sample)
     if hint is Role.address:
-        _say(plan, Role.address, "whole numbers under a header that says a part of an address", 0.8)
+        plan.say(Role.address, "whole numbers under a header that says a part of an address", 0.8)
         return
     if hint is Role.amount and not zeros:
         _amount(plan, 0, "whole numbers under a header that says amount", 0.8)
         return
     if hint is not Role.number and _is_years(profile, widths):
         plan.type = ColumnType.integer
-        _say(plan, Role.number, "the values are years", 0.9)
+        plan.say(Role.number, "the values are years", 0.9)
         return
     codes = hint in (Role.identifier, Role.reference) or zeros or wide
     # Nobody begins a table with a measure, if its header does not say which.
@@ -196,12 +192,12 @@ def _whole(plan: Plan, profile: Profile, numbers: Numbers, hints: Sequence[Role]
         reason = (
             "unique whole numbers" if plan.key else "whole numbers of one length or leading zeros"
         )
-        _say(plan, Role.identifier if plan.key else Role.reference, reason, 0.8)
+        plan.say(Role.identifier if plan.key else Role.reference, reason, 0.8)
         return
     plan.type = ColumnType.integer
     if max(widths, default=0) > 18:
         plan.type = ColumnType.number
-    _say(plan, Role.number, "whole numbers", 0.7)
+    plan.say(Role.number, "whole numbers", 0.7)
 
 
 def _is_years(profile: Profile, widths: Mapping[int, int]) -> bool:
@@ -247,7 +243,7 @@ def _apply(plan: Plan, profile: Profile, override: Override) -> None:
         plan.reason += "; read as a person wants it"
         return
     plan.key = role is Role.identifier
-    _say(plan, role, "chosen by a person")
+    plan.say(role, "chosen by a person")
 
 
 def _chosen(plan: Plan) -> bool:

@@ -30,6 +30,10 @@ class Plan:
     currency: str | None = None
     unit: str | None = None
 
+    def say(self, role: Role, reason: str, certainty: float = 1.0) -> None:
+        """Decide what the column is, and why."""
+        self.role, self.reason, self.certainty = role, reason, certainty
+
     @property
     def without(self) -> tuple[TextCleaning, ...]:
         """Cleanings that a person does not want."""

@@ -79,19 +79,19 @@ def decide_text(plan: Plan, profile: Profile, hints: Sequence[Role], *, unique: 
     values = profile.distinct.exact_values() or set()
     if len(values) == 2 and {value.casefold() for value in values} in _YES_NO:
         plan.type = ColumnType.boolean
-        _say(plan, Role.category, "the values are yes and no", 1.0)
+        plan.say(Role.category, "the values are yes and no", 1.0)
     elif streets >= 0.5:
-        _say(plan, Role.address, f"{streets:.0%} of the values read as street addresses", 0.9)
+        plan.say(Role.address, f"{streets:.0%} of the values read as street addresses", 0.9)
     elif codes >= 0.8 and Role.address not in hints and hints[:1] != (Role.name,):
         plan.key = unique
         what = "unique codes" if unique else "codes of letters and digits"
-        _say(plan, Role.identifier if unique else Role.reference, what, 0.9)
+        plan.say(Role.identifier if unique else Role.reference, what, 0.9)
     elif links >= 0.8:
         plan.key = unique
-        _say(plan, Role.identifier if unique else Role.reference, "the values are links", 0.8)
+        plan.say(Role.identifier if unique else Role.reference, "the values are links", 0.8)
     elif unique and words < 1.5 and Role.identifier in hints:
         plan.key = True
-        _say(plan, Role.identifier, "unique words under a header that says so", 0.8)
+        plan.say(Role.identifier, "unique words under a header that says so", 0.8)
     else:
         _words(plan, hints, words=words, distinct=distinct, repeated=repeated, filled=filled)
 
@@ -115,23 +115,19 @@ def _words(
         # Words below a header such as `customer` or `konto` are names, if they are no codes.
         hint = Role.name if Role.name in hints else Role.reference
     if hint is not None:
-        _say(plan, hint, f"words under a header that says {hint.value.replace('_', ' ')}", 0.75)
+        plan.say(hint, f"words under a header that says {hint.value.replace('_', ' ')}", 0.75)
         # First names repeat in any long list of people; a dozen values are a list to choose from.
         if few and distinct <= 12 and hint in (Role.name, Role.free_text):
-            _say(plan, Role.category, f"only {distinct} different values", 0.6)
+            plan.say(Role.category, f"only {distinct} different values", 0.6)
     elif few:
-        _say(plan, Role.category, f"only {distinct} different values", 0.8)
+        plan.say(Role.category, f"only {distinct} different values", 0.8)
     elif words < _SENTENCE:
-        _say(plan, Role.name, "short texts, most of them words", 0.5)
+        plan.say(Role.name, "short texts, most of them words", 0.5)
     else:
-        _say(plan, Role.free_text, f"texts of {words:.0f} words on average", 0.6)
+        plan.say(Role.free_text, f"texts of {words:.0f} words on average", 0.6)
 
 
 def _is_street(value: str) -> bool:
     return any(sign.isdigit() for sign in value) and (
         _STREET.search(value) is not None and _HOUSE.search(value) is not None
     )
-
-
-def _say(plan: Plan, role: Role, reason: str, certainty: float) -> None:
-    plan.role, plan.reason, plan.certainty = role, reason, certainty

@@ -14,13 +14,12 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
 
 from muniment.reconcile.columns import Dataset
 from muniment.reconcile.matching.given import RowPair
-from muniment.reconcile.matching.match import FieldEvidence, Match, MatchStatus
+from muniment.reconcile.matching.match import FieldEvidence, Match, MatchStatus, day_shown
 from muniment.reconcile.rules import Key, Rules, Tolerance
 
 EXACT: Final = "exact"
@@ -31,7 +30,6 @@ wrong in a thousand, one amount in a hundred that is near by chance."""
 _BITS: Final = {EXACT: 10.0, TOLERANCE: 6.6}
 """The same as odds against even ones, in bits."""
 _IGNORED = re.compile(r"[\s\-_/.,#]+")
-_EPOCH: Final = date(1970, 1, 1)
 
 KeyValue = tuple[str, ...]
 
@@ -178,10 +176,8 @@ def _match(keyed: Keyed, key: Key, i: int, j: int, stage: str) -> Match:
         if not math.isnan(ours_day - theirs_day):
             near = 1.0 / (1.0 + abs(ours_day - theirs_day))
             fields.append(
-                FieldEvidence(*keyed.day_names, _day(ours_day), _day(theirs_day), near, 0.0)
+                FieldEvidence(
+                    *keyed.day_names, day_shown(ours_day), day_shown(theirs_day), near, 0.0
+                )
             )
     return Match(i + 1, j + 1, _SURE[stage], MatchStatus.MATCHED, stage, amount, fields)
-
-
-def _day(number: float) -> str:
-    return (_EPOCH + timedelta(days=int(number))).isoformat()

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 Progress: TypeAlias = Callable[[str, float], None]
 """Told the name of the step that begins and the share of the work done, 0 to 1."""
+
+_EPOCH: Final = date(1970, 1, 1)
+
+
+def silent(step: str, share: float) -> None:
+    """Tell nobody: the `Progress` of whoever asks for none."""
+
+
+def day_shown(number: float) -> str:
+    """Return a day as explanations show it, given as days since 1970."""
+    return (_EPOCH + timedelta(days=int(number))).isoformat()
 
 
 class MatchStatus(StrEnum):

@@ -16,7 +16,6 @@ import msgspec
 
 from muniment.db import UnitOfWork, load_statements
 from muniment.documents.blobs import BlobStore
-from muniment.errors import MunimentError
 from muniment.jobs import JobId, Lane, PermanentFailure, RunningJob, enqueue, task
 from muniment.jobs.errors import JobCancelled, JobLost
 from muniment.jobs.isolated import run_isolated
@@ -275,7 +274,7 @@ class _Run:
 
     async def fail(self, error: Exception) -> None:
         """Tell why the run failed."""
-        failure = _failure(error)
+        failure = Failure.of(error)
         async with self._job.unit_of_work() as work:
             await _statements.fail_run(
                 work,
@@ -284,12 +283,6 @@ class _Run:
                 error_code=failure.code,
                 error_detail=storable(failure.detail),
             )
-
-
-def _failure(error: Exception) -> Failure:
-    if isinstance(error, MunimentError):
-        return Failure(error.code, error.detail, [])
-    return Failure("unexpected_error", type(error).__name__, [])
 
 
 def _require_loaded(datasets: dict[str, asyncpg.Record]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
 from decimal import Decimal
 
 from muniment.reconcile.matching.ledger.amounts import AmountModel, Relation
@@ -18,12 +17,11 @@ from muniment.reconcile.matching.ledger.hypotheses import (
 )
 from muniment.reconcile.matching.ledger.references import Likeness
 from muniment.reconcile.matching.ledger.weights import Weights
-from muniment.reconcile.matching.match import FieldEvidence
+from muniment.reconcile.matching.match import FieldEvidence, day_shown
 
 _AGREEMENT = {
     Likeness.none: 0.0, Likeness.slip: 0.5, Likeness.number: 0.8, Likeness.same: 1.0,
 }  # fmt: skip
-_EPOCH = date(1970, 1, 1)
 
 
 def money(units: int, scale: int) -> Decimal:
@@ -60,7 +58,7 @@ def explain(
         found.append(
             FieldEvidence(
                 *comparison.dates,
-                _day(comparison.left_days[part.i]), _day(comparison.right_days[part.j]),
+                day_shown(comparison.left_days[part.i]), day_shown(comparison.right_days[part.j]),
                 1.0 / (1.0 + abs(features.days)), weights.lag(features) * bits,
             )
         )  # fmt: skip
@@ -160,7 +158,3 @@ def _amount_weight(part: Part, whole: Hypothesis, weights: Weights) -> float:
     if part.relation is None:
         return whole.constant / len(whole.parts)
     return weights.relation(part.relation, part.chance, part.rounded)
-
-
-def _day(number: float) -> str:
-    return (_EPOCH + timedelta(days=int(number))).isoformat()

@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date, timedelta
 
 from muniment.reconcile.columns import Dataset, Role
 from muniment.reconcile.matching.ledger.view import Ledger
+from muniment.reconcile.matching.match import day_shown
 from muniment.reconcile.matching.party_names import NameModel, words
 
 _SHARED_ROLES = (Role.name, Role.date, Role.reference, Role.identifier, Role.number)
-_EPOCH = date(1970, 1, 1)
 _ALIKE = 0.5
 """Likeness of names from which one speaks for a payment."""
 _MOST_PAYMENTS = 20
@@ -111,4 +110,4 @@ def _likeliest(
 def _days_of(left: Ledger, i: int) -> list[str]:
     """Return the days of a record as the evidence writes them."""
     known = (float(days[i]) for days in left.days.values())
-    return [(_EPOCH + timedelta(days=int(day))).isoformat() for day in known if not math.isnan(day)]
+    return [day_shown(day) for day in known if not math.isnan(day)]

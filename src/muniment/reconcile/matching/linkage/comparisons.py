@@ -8,7 +8,7 @@ the size of the adjustment learned instead of given).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -59,6 +59,11 @@ class Compared:
     """0 to 1; 0 where missing."""
     cell: npt.NDArray[np.int64] | None
     """Code of the two values where few are possible: which go together is learned."""
+
+    def at(self, places: Any) -> Compared:
+        """Return only the pairs at these places."""
+        cell = None if self.cell is None else self.cell[places]
+        return replace(self, level=self.level[places], likeness=self.likeness[places], cell=cell)
 
 
 def compare_field(

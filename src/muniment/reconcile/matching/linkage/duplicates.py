@@ -45,7 +45,7 @@ from muniment.reconcile.matching.linkage.own_pairs import (
 from muniment.reconcile.matching.linkage.sample import teach
 from muniment.reconcile.matching.linkage.sides import Side
 from muniment.reconcile.matching.linkage.threshold import best_threshold
-from muniment.reconcile.matching.match import Progress
+from muniment.reconcile.matching.match import Progress, silent
 from muniment.reconcile.matching.outcome import Outcome
 from muniment.reconcile.rules import Rules
 
@@ -97,7 +97,7 @@ def find_duplicates(
     Raises:
         NoSuchColumn: the rules name a column that is not there.
     """
-    tell = progress or _silent
+    tell = progress or silent
     tell("columns", 0.0)
     fields, side = own_fields(dataset, rules) if dataset.rows > 1 else ([], None)
     if side is None:
@@ -229,7 +229,7 @@ def _completed(weighed: Weighed, tangle: Rows, learned: Learned, side: Side) -> 
         return weighed
     some, place = distinct_records(side)
     pairs = place[i], place[j]
-    compared = compare_all(weighed.fields, some, pairs, _silent)
+    compared = compare_all(weighed.fields, some, pairs, silent)
     weights = weigh_pairs(learned, compared, (some.texts, some.texts), pairs)
     more = np.zeros(len(i))
     settled = found.settled
@@ -269,7 +269,7 @@ def _linked(
     order = np.flatnonzero(shown[kept])
     return Linked(
         weighed.fields,
-        [_only(field, kept) for field in weighed.compared],
+        [field.at(kept) for field in weighed.compared],
         found.i[kept],
         found.j[kept],
         Model(weighed.weights[kept].astype(np.float64), [], learned.odds, p[kept]),
@@ -317,11 +317,6 @@ def _named(dataset: Dataset, cluster: Rows) -> dict[int, int]:
     return dict(zip(rows[several].tolist(), rows[cluster[several]].tolist(), strict=True))
 
 
-def _only(field: Compared, places: Rows) -> Compared:
-    cell = None if field.cell is None else field.cell[places]
-    return replace(field, level=field.level[places], likeness=field.likeness[places], cell=cell)
-
-
 def _joined(one: Compared, other: Compared) -> Compared:
     """Return the pairs of both; what few values go together is not asked any more."""
     return replace(
@@ -330,7 +325,3 @@ def _joined(one: Compared, other: Compared) -> Compared:
         likeness=np.concatenate((one.likeness, other.likeness)),
         cell=None,
     )
-
-
-def _silent(step: str, share: float) -> None:
-    """Tell nobody."""

@@ -150,7 +150,7 @@ def pair_fields(
     for i, a in enumerate(left.columns):
         for j, b in enumerate(right.columns):
             if a.filled and b.filled:
-                named = fuzz.ratio(_plain(a.name), _plain(b.name)) / 100
+                named = fuzz.ratio(plain_name(a.name), plain_name(b.name)) / 100
                 score[i, j] = 0.5 * named**2 + _cosine(left_profiles[i], right_profiles[j])
     found = _assigned(left, right, score)
     return found + _without_counterpart(left, right, found)
@@ -200,7 +200,8 @@ def _uneven(a: Column, b: Column) -> bool:
     return max(a.mean_length, b.mean_length) > _MORE * min(a.mean_length, b.mean_length)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return the letters and digits of a column's name, small: what headers are compared by."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 

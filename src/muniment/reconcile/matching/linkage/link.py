@@ -44,7 +44,7 @@ from muniment.reconcile.matching.linkage.sides import Side, prepare
 from muniment.reconcile.matching.linkage.strangers import find_strangers, temper
 from muniment.reconcile.matching.linkage.terms import row_products
 from muniment.reconcile.matching.linkage.threshold import best_threshold
-from muniment.reconcile.matching.match import Progress
+from muniment.reconcile.matching.match import Progress, silent
 from muniment.reconcile.matching.outcome import Outcome
 from muniment.reconcile.rules import Assignment, Rules
 
@@ -84,7 +84,7 @@ def link(
         NoSharedColumns: the two datasets have no columns that could be compared.
         NoSuchColumn: the rules name a column that is not there.
     """
-    tell = progress or _silent
+    tell = progress or silent
     linked = None
     if left.rows and right.rows:
         linked = examine(left, right, rules, given, tell, earlier=earlier)
@@ -358,7 +358,3 @@ def _notes(linked: Linked, rules: Rules) -> list[str]:
         notes.append("Learned: " + (" and ".join(sides) or "records may have several partners"))
     notes.append(f"{len(linked.i)} pairs were compared.")
     return notes
-
-
-def _silent(step: str, share: float) -> None:
-    """Tell nobody."""

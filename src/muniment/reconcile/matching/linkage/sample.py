@@ -52,7 +52,7 @@ def teach(
     i, j = pairs[0][sample], pairs[1][sample]
     # Both directions: the candidates of a record compete, whichever side they stand on.
     forth, back = np.concatenate((i, j)), np.concatenate((j, i))
-    both = [_both_ways(_some(field, sample)) for field in compared]
+    both = [_both_ways(field.at(sample)) for field in compared]
     likeness = np.tile(row_products(side.vectors, side.vectors, i, j), 2)
     said = np.tile(known[sample], 2)
     sides = (side.texts, side.texts)
@@ -103,11 +103,6 @@ def _sampled(pairs: Pairs, records: int) -> Rows:
     # A pair is in if one of its two records is.
     picked = np.random.default_rng(_SEED).random(records) < 1 - np.sqrt(1 - share)
     return np.asarray(usable[picked[pairs[0][usable]] | picked[pairs[1][usable]]], np.int64)
-
-
-def _some(field: Compared, places: Rows) -> Compared:
-    cell = None if field.cell is None else field.cell[places]
-    return replace(field, level=field.level[places], likeness=field.likeness[places], cell=cell)
 
 
 def _both_ways(field: Compared) -> Compared:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from muniment.reconcile.columns import Column, ColumnType, Dataset, Role
 from muniment.reconcile.loading.errors import NoSharedColumns
+from muniment.reconcile.matching.linkage.fields import plain_name
 from muniment.reconcile.matching.splink_model.checked import SplinkModel, columns_of
 from muniment.reconcile.matching.splink_model.errors import SplinkSettingsUnusable
 from muniment.reconcile.pairing import pair_columns
@@ -88,7 +89,7 @@ def _named(dataset: Dataset, name: str) -> Column:
         if column.name == name:
             return column
     for column in dataset.columns:
-        if _plain(column.name) == _plain(name):
+        if plain_name(column.name) == plain_name(name):
             return column
     raise SplinkSettingsUnusable(f"The model speaks of “{name}”, which “{dataset.name}” has not")
 
@@ -97,9 +98,9 @@ def _counterparts(
     mine: dict[str, Column], left: Dataset, right: Dataset, rules: Rules
 ) -> dict[str, Column]:
     told = {pair.left: pair.right for pair in rules.compare or []}
-    names = {_plain(column.name) for column in right.columns}
+    names = {plain_name(column.name) for column in right.columns}
     seen: dict[str, str] = {}
-    if any(c.name not in told and _plain(c.name) not in names for c in mine.values()):
+    if any(c.name not in told and plain_name(c.name) not in names for c in mine.values()):
         try:
             seen = {pair.left: pair.right for pair in pair_columns(left, right)}
         except NoSharedColumns:
@@ -107,14 +108,10 @@ def _counterparts(
     found = {}
     for name, column in mine.items():
         other = told.get(column.name)
-        if other is None and _plain(column.name) not in names:
+        if other is None and plain_name(column.name) not in names:
             other = seen.get(column.name)
         found[name] = _named(right, other or column.name)
     return found
-
-
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def _table(dataset: Dataset, columns: dict[str, Column]) -> pa.Table:
