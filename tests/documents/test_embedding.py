@@ -1,5 +1,7 @@
 import asyncio
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -196,6 +198,36 @@ def test_closed_embedder_refuses_work() -> None:
     embedder.close()
     with pytest.raises(EmbeddingStopped):
         embedder.embed(SENTENCES)
+
+
+FREED_BY_ANOTHER_THREAD = """
+import gc, os, signal, threading
+from muniment.documents.embedding import Embedder
+
+signal.signal(signal.SIGTERM, lambda *_: print("asked to stop"))
+held = [Embedder.load(threads=1)]
+
+def let_go():
+    held.pop().close()
+    gc.collect()
+
+thread = threading.Thread(target=let_go)
+thread.start()
+thread.join()
+os.kill(os.getpid(), signal.SIGTERM)
+print("fine")
+"""
+
+
+def test_signals_arrive_whichever_thread_has_freed_the_model() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", FREED_BY_ANOTHER_THREAD],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = "asked to stop\nfine\n"
+    assert (ended.returncode, ended.stdout) == (0, told), ended.stderr
 
 
 def test_folder_with_a_model_serves_as_well(copied_model: Path, embedder: Embedder) -> None:

@@ -8,6 +8,7 @@ where there is no OpenVINO wheel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -84,6 +85,13 @@ class OpenvinoEncoder:
     """The model on OpenVINO, pooling included."""
 
     def __init__(self, weights: Path, *, threads: int, streams: int) -> None:
+        # OpenVINO gives the thread that loads it another stack for signals, and frees that stack
+        # in whichever thread lets go of it last: the next signal, a polite SIGTERM even, would
+        # then end the process with a segmentation fault. So it is loaded by a thread that ends.
+        with ThreadPoolExecutor(1, "load openvino") as loading:
+            loading.submit(self._load, weights, threads, streams).result()
+
+    def _load(self, weights: Path, threads: int, streams: int) -> None:
         import openvino
 
         core = openvino.Core()
