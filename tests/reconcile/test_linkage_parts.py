@@ -65,7 +65,9 @@ def test_the_threshold_maximises_the_expected_f1() -> None:
     p = np.array([0.99, 0.9, 0.6, 0.3, 0.1])
     kept = [p[: k + 1] for k in range(len(p))]
     expected = [2 * k.sum() / (len(k) + p.sum()) for k in kept]
-    assert best_threshold(p, float(p.sum())) == p[int(np.argmax(expected))]
+    threshold = best_threshold(p, float(p.sum()))
+    assert threshold == pytest.approx(max(expected) / 2)
+    assert int((p >= threshold).sum()) == int(np.argmax(expected)) + 1
 
 
 def test_letter_groups_count_the_ends_and_repeat() -> None:

@@ -29,30 +29,28 @@ _LARGEST: Final = 1_500
 cube); beyond, the best pair is taken first, then the next."""
 
 
-def estimate_uniqueness(model: Model, i: Rows, j: Rows, *, cautious: bool = False) -> Uniqueness:
+def estimate_uniqueness(model: Model, i: Rows, j: Rows) -> Uniqueness:
     """Estimate from a model learned with competition whether records have one partner at most.
 
     Args:
         model: what was learned.
         i: left row of each pair.
         j: right row of each pair.
-        cautious: True if fields depend on each other so much that second candidates are likelier
-            relatives than partners; then partners are counted by their clear cases.
     """
     good = find_good(model)
     left, right = _surplus(model, i, j), _surplus(model, j, i)
-    if not cautious:
-        # Both must say so: second candidates may be relatives, and clear cases few.
-        left = min(left, _share_with_several(i[good]))
-        right = min(right, _share_with_several(j[good]))
+    # Both must say so: second candidates may be relatives, and clear cases few.
+    left = min(left, _share_with_several(i[good]))
+    right = min(right, _share_with_several(j[good]))
     return Uniqueness(left < _SEVERAL, right < _SEVERAL)
 
 
 def find_good(model: Model) -> npt.NDArray[np.bool_]:
     """Return which candidates would rather be matches than not if they had no rivals."""
-    share = min(float(model.probability.sum()) / max(len(model.probability), 1), 0.9)
+    pairs = model.total or max(len(model.probability), 1)
+    share = min(float(model.probability.sum()) / pairs, 0.9)
     found: npt.NDArray[np.bool_] = (
-        model.weights.sum(axis=1) + np.log2(max(share, 1e-9) / (1 - share)) > 0
+        model.weights.sum(axis=1) + np.log2(max(share, 1e-15) / (1 - share)) > 0
     )
     return found
 

@@ -41,6 +41,11 @@ _FINE: Final = np.linspace(0.05, 0.95, 19)
 _RARE: Final = np.array([1e-1, 1e-2, 1e-3])
 """Share of records below which an equal value is one level higher."""
 
+_EQUAL: Final = len(_EDGES) + 1
+"""Level of equal values that are common."""
+
+_LEVELS: Final = _EQUAL + len(_RARE) + 1
+
 _FEW_WORDS: Final = 3
 """Values of up to this many words (in the mean) are names: compared letter by letter from the
 front (Jaro-Winkler), longer ones by their common subsequence. In a short value one mistyped
@@ -59,6 +64,11 @@ class Compared:
     """0 to 1; 0 where missing."""
     cell: npt.NDArray[np.int64] | None
     """Code of the two values where few are possible: which go together is learned."""
+
+    @property
+    def agreement(self) -> int:
+        """Return the level from which two values say the same: equal, or nearly all of one."""
+        return min(_EQUAL, self.levels - 1)
 
     def at(self, places: Any) -> Compared:
         """Return only the pairs at these places."""
@@ -103,8 +113,7 @@ def compare(
         likeness[differ] = _likeness(fields, left, right, i[differ], j[differ])
     likeness[missing] = 0
     level = np.searchsorted(_EDGES, likeness, side="right")
-    level[equal] = len(_EDGES) + 1
-    level[equal] += np.searchsorted(-_RARE, -share[left_codes[i[equal]]], side="right")
+    level[equal] = _EQUAL + _rarity(share)[left_codes[i[equal]]]
     level[missing] = -1
     cell = None
     if fields.few:
@@ -112,10 +121,35 @@ def compare(
     return Compared(
         fields,
         level.astype(np.int16),
-        len(_EDGES) + 2 + len(_RARE),
+        _LEVELS,
         likeness.astype(np.float32),
         cell,
     )
+
+
+def equal_by_level(
+    fields: FieldPair, left: dict[str, pa.Array], right: dict[str, pa.Array], *, same: bool
+) -> Floats | None:
+    """Return of all pairs of filled values the share that are equal, by the level they have.
+
+    NaN for the levels of different values; None where the kind of the field knows no equality.
+
+    Args:
+        fields: the two columns.
+        left: texts of the left dataset by column.
+        right: texts of the right one.
+        same: whether both are one dataset, whose records are not compared with themselves.
+    """
+    if fields.kind not in (Kind.TEXT, Kind.CODE, Kind.NUMBER, Kind.DATE):
+        return None
+    mine, theirs, share = _dictionary(left[fields.left.name], right[fields.right.name])
+    first = np.bincount(mine[mine >= 0], minlength=len(share)).astype(np.float64)
+    second = np.bincount(theirs[theirs >= 0], minlength=len(share)).astype(np.float64)
+    equal = first * (first - 1) if same else first * second
+    pairs = first.sum() * (first.sum() - 1) if same else first.sum() * second.sum()
+    found = np.full(_LEVELS, np.nan)
+    found[_EQUAL:] = np.bincount(_rarity(share), equal, len(_RARE) + 1) / max(pairs, 1.0)
+    return found
 
 
 def compare_records(
@@ -177,6 +211,11 @@ def _dictionary(left: pa.Array, right: pa.Array) -> tuple[Any, Any, Floats]:
     empty = pc.index(both.dictionary, "").as_py()
     codes = np.where(codes == empty, -1, codes) if empty >= 0 else codes
     return codes[: len(left)], codes[len(left) :], share
+
+
+def _rarity(share: Floats) -> npt.NDArray[np.int64]:
+    """Return how many levels higher a value stands for being rare."""
+    return np.searchsorted(-_RARE, -share, side="right")
 
 
 def _likeness(fields: FieldPair, left: pa.Array, right: pa.Array, i: Any, j: Any) -> Floats:

@@ -36,16 +36,13 @@ _PRIOR: Final = 0.5
 _FEW_STRANGERS: Final = 0.2
 """Share of the candidates explained by strangers below which the model is left as it is."""
 
-_MOST: Final = 0.5
+_MOST: Final = 0.25
 """Share of all good candidates that strangers must explain before any is doubted: while most have
 a partner, relatives lose to it."""
 
 _APART: Final = 2.0
 """Bits by which candidates that are discounted together stay apart at most: rivals among them
 keep their order."""
-
-_LIKELIEST: Final = 60.0
-"""Bound of the base-2 log likelihood ratio of related pairs."""
 
 
 def as_many_within(model: Model, strangers: list[Levels], sizes: tuple[int, int]) -> bool:
@@ -106,12 +103,6 @@ def _score(model: Model, strangers: Levels) -> Floats:
     found = np.zeros(len(strangers))
     for at, by_level in enumerate(model.by_level):
         found += np.append(by_level, 0.0)[strangers[:, at]]
-    if model.relation:
-        likelier = np.zeros(len(strangers))
-        for at, relation in enumerate(model.relation):
-            likelier += np.append(relation, 0.0)[strangers[:, at]]
-        claim = model.share * np.exp2(np.clip(likelier, -_LIKELIEST, _LIKELIEST))
-        found -= np.log2(1 - model.share + claim)
     return found
 
 

@@ -95,7 +95,7 @@ def remember(
     for place, field in enumerate(compared):
         cells: list[tuple[str, str, float]] = []
         by_level = model.by_level[place].tolist()
-        if field.cell is not None:
+        if field.cell is not None and not model.total:
             alike = _by_level(by_level, field).astype(np.float64)
             weight = cells_of(field.cell).weigh(alike, model.probability, rest)
             first, _ = _cells(field)

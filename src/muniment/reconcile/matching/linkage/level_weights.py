@@ -81,11 +81,5 @@ def increasing(m_count: Floats, u_count: Floats) -> Floats:
     return np.maximum.accumulate(np.asarray(found))
 
 
-def ratios(m_count: Floats, u_count: Floats) -> Floats:
-    """Return m / u by level, smoothed, in whatever order."""
-    m, u = m_count + _PRIOR, u_count + _PRIOR
-    return np.asarray((m / m.sum()) / (u / u.sum()), np.float64)
-
-
 def _ratio(block: list[float]) -> float:
     return (block[0] + 1e-9) / (block[1] + 1e-9)

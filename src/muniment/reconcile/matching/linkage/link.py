@@ -8,6 +8,7 @@ the best expected F1. Each step is a module beside this one.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -29,6 +30,11 @@ from muniment.reconcile.matching.linkage.describe import (
 from muniment.reconcile.matching.linkage.doubts import as_many_within, doubt
 from muniment.reconcile.matching.linkage.fields import FieldPair, Kind
 from muniment.reconcile.matching.linkage.incremental import begin
+from muniment.reconcile.matching.linkage.independent import (
+    are_independent,
+    drawn,
+    learn_independent,
+)
 from muniment.reconcile.matching.linkage.keys import among, find_keyed
 from muniment.reconcile.matching.linkage.learned import remember, write_model
 from muniment.reconcile.matching.linkage.learning import learn
@@ -51,11 +57,6 @@ from muniment.reconcile.rules import Assignment, Rules
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
-
-_SIMPLE: Final = 0.4
-"""Share of the expected matches about which a model of two classes may differ from one of three
-and still be preferred: it has fewer parameters, which few data support better. Beyond, fields
-depend on each other so much that only the third class holds the others together."""
 
 KIND: Final = "linkage"
 
@@ -156,19 +157,18 @@ def _link_all(
     told, seen = (among(pairs, i, j, right.rows) for pairs in (keyed.told, keyed.seen))
     known = decided.known(i, j, right.rows)
     known[told & (known == 0)] = STRONGEST
-    likeness = row_products(ours.vectors, theirs.vectors, i, j)
     strangers = [
         find_strangers(fields, [f.left for f in fields], ours.texts, ours.vectors),
         find_strangers(fields, [f.right for f in fields], theirs.texts, theirs.vectors),
     ]
-    start = first_guess(likeness, i, j)
+    start = first_guess(row_products(ours.vectors, theirs.vectors, i, j), i, j)
     model, unique, doubted = _learned(
         compared,
         (i, j),
         start=start,
+        unlike=drawn(fields, ours, theirs),
         known=known,
         strangers=strangers,
-        likeness=likeness,
         wanted=rules.assignment,
         sizes=(left.rows, right.rows),
     )
@@ -198,9 +198,9 @@ def _learned(
     pairs: Pairs,
     *,
     start: Floats,
+    unlike: list[Floats],
     known: Floats,
     strangers: list[npt.NDArray[np.int16]],
-    likeness: Floats,
     wanted: Assignment,
     sizes: tuple[int, int],
 ) -> tuple[Model, Uniqueness, bool]:
@@ -210,29 +210,29 @@ def _learned(
     """
     i, j = pairs
     one = unique = Uniqueness(left=True, right=True)
-    model = learn(compared, i, j, start, one, known=known)
-    cautious = learn(compared, i, j, start, one, known=known, likeness=likeness)
+    several = Uniqueness(left=False, right=False)
+    total = float(sizes[0]) * sizes[1]
+    learn_with = partial(learn_independent, compared, i, j, unlike=unlike, total=total, known=known)
+    model = learn_with(start=start, unique=one)
+    independent = are_independent(model, compared)
+    if not independent:
+        learn_with = partial(learn, compared, i, j, known=known)
+        model = learn_with(start=start, unique=one)
     if wanted is Assignment.MANY:
-        unique = Uniqueness(left=False, right=False)
+        unique = several
     elif wanted is Assignment.AUTO:
-        # Copies of a record are related to its partner: of them the third class knows nothing.
-        simple = _agree(model, cautious, start)
-        chosen = model if simple else cautious
-        unique = estimate_uniqueness(chosen, i, j, cautious=not simple)
-        if not (unique.left or unique.right) and as_many_within(chosen, strangers, sizes):
+        unique = estimate_uniqueness(model, i, j)
+        if unique == several and as_many_within(model, strangers, sizes):
             unique = one
-    if not (unique.left or unique.right):
+    if unique == several and not independent:
         model = judge(model, i, j, unique, known)
-        cautious = judge(cautious, i, j, unique, known)
     elif unique != one:
-        model = learn(compared, i, j, model.probability, unique, known=known)
-        cautious = learn(compared, i, j, start, unique, known=known, likeness=likeness)
+        model = learn_with(start=model.probability, unique=unique)
     # That a left record has one partner at most is to say that the right dataset has no
     # duplicates: only then are its records strangers to each other.
     apart = [strangers[0]] * unique.right + [strangers[1]] * unique.left
     if apart:
         model = judge(temper(model, np.concatenate(apart)), i, j, unique, known)
-    model = model if _agree(model, cautious, start) else cautious
     if any(field.fields.kind is Kind.RECORD for field in compared):
         # Of one likeness alone, how a source writes is too large a part to compare strangers by.
         return model, unique, False
@@ -241,14 +241,6 @@ def _learned(
         return model, unique, False
     p = compete(discounted.score, i, j, unique, known)
     return replace(discounted, probability=p), unique, True
-
-
-def _agree(model: Model, cautious: Model, start: Floats) -> bool:
-    """Return whether the model of two classes is to be preferred to that of three."""
-    matches = float(cautious.probability.sum())
-    if matches < float(start.sum()) / 2:
-        return True  # The third class has swallowed the matches themselves.
-    return float(np.abs(model.probability - cautious.probability).sum()) < _SIMPLE * matches
 
 
 def choose(

@@ -64,6 +64,9 @@ class Model:
     (base-2 logarithm); empty where the two are not told apart."""
     share: float = 0.0
     """Of related pairs among those that do not match."""
+    total: float = 0.0
+    """Pairs that a candidate is one of, where the weights are against all of these; 0 where they
+    are against the other candidates."""
 
     @property
     def score(self) -> Floats:
@@ -82,14 +85,14 @@ def judge(model: Model, i: Rows, j: Rows, unique: Uniqueness, known: Floats | No
     odds = model.odds
     score = model.weights.sum(axis=1)
     for _ in range(_ROUNDS):
-        odds = prior_odds(float(probability.sum()), i, j, unique)
+        odds = prior_odds(float(probability.sum()), i, j, unique, model.total)
         before, probability = probability, compete(score + np.log2(odds), i, j, unique, known)
         if np.abs(probability - before).sum() < _SETTLED * max(probability.sum(), 1):
             break
     return replace(model, odds=odds, probability=probability)
 
 
-def prior_odds(matches: float, i: Rows, j: Rows, unique: Uniqueness) -> float:
+def prior_odds(matches: float, i: Rows, j: Rows, unique: Uniqueness, total: float = 0.0) -> float:
     """Return the odds of a pair before its fields are seen, given the expected matches.
 
     Without competition, p / (1 - p) with p the share of matches among the candidates. Where
@@ -97,8 +100,10 @@ def prior_odds(matches: float, i: Rows, j: Rows, unique: Uniqueness) -> float:
     the odds that count are those between two records that are still free: p (1 - p) / (f g), f
     and g being the shares of free records on the left and on the right (the Bethe approximation
     of matchings on a graph; exact on trees).
+
+    With a `total`, the share is that of all these pairs.
     """
-    share = min(max(matches, 0.5) / max(len(i), 1), 0.9)
+    share = min(max(matches, 0.5) / max(total or len(i), 1), 0.9)
     odds = share * (1 - share) if unique.left or unique.right else share / (1 - share)
     if unique.left:
         odds /= _free(matches, i)

@@ -13,6 +13,11 @@ import numpy.typing as npt
 from muniment.reconcile.matching.linkage.candidates import NEIGHBOURS, Pairs
 from muniment.reconcile.matching.linkage.circumstances import are_copies, learn_classes
 from muniment.reconcile.matching.linkage.comparisons import Compared
+from muniment.reconcile.matching.linkage.independent import (
+    are_independent,
+    drawn,
+    learn_independent,
+)
 from muniment.reconcile.matching.linkage.learned import Learned, remember, weigh_pairs
 from muniment.reconcile.matching.linkage.learning import learn
 from muniment.reconcile.matching.linkage.link import first_guess
@@ -48,7 +53,7 @@ def teach(
         known: base-2 log odds known beforehand, see `learn`.
         wanted: whether a record has one duplicate at most; AUTO: that it may have several.
     """
-    sample = _sampled(pairs, side.vectors.shape[0])
+    sample, share = _sampled(pairs, side.vectors.shape[0])
     i, j = pairs[0][sample], pairs[1][sample]
     # Both directions: the candidates of a record compete, whichever side they stand on.
     forth, back = np.concatenate((i, j)), np.concatenate((j, i))
@@ -57,6 +62,20 @@ def teach(
     said = np.tile(known[sample], 2)
     sides = (side.texts, side.texts)
     one, several = Uniqueness(left=True, right=True), Uniqueness(left=False, right=False)
+    free = one if wanted is Assignment.ONE_TO_ONE else several
+    records = side.vectors.shape[0]
+    model = learn_independent(
+        both,
+        forth,
+        back,
+        start=first_guess(likeness, forth, back),
+        unlike=drawn([field.fields for field in compared], side, side),
+        total=records * (records - 1.0) * share,
+        unique=free,
+        known=said,
+    )
+    if are_independent(model, both):
+        return remember(model, both, sides, (forth, back), unique=free)
     learn_with = partial(learn_classes, both, forth, back, likeness=likeness, known=said)
     if wanted is not Assignment.ONE_TO_ONE:
         start = apart(likeness, forth, back)
@@ -91,18 +110,21 @@ def apart(likeness: Floats, i: Rows, j: Rows) -> Floats:
     return np.asarray(np.clip(lead, 0.001, 0.95))
 
 
-def _sampled(pairs: Pairs, records: int) -> Rows:
-    """Return the places of all pairs of some records, so that these have all their rivals."""
+def _sampled(pairs: Pairs, records: int) -> tuple[Rows, float]:
+    """Return the places of all pairs of some records, so that these have all their rivals.
+
+    And what share of all pairs they are.
+    """
     # Copies of one record have been given its place: they say nothing about slips.
     usable = np.flatnonzero(pairs[0] != pairs[1])
     if not len(usable):
-        return np.arange(len(pairs[0]))
+        return np.arange(len(pairs[0])), 1.0
     share = LEARNED_FROM / len(usable)
     if share >= 1:
-        return usable
+        return usable, 1.0
     # A pair is in if one of its two records is.
     picked = np.random.default_rng(_SEED).random(records) < 1 - np.sqrt(1 - share)
-    return np.asarray(usable[picked[pairs[0][usable]] | picked[pairs[1][usable]]], np.int64)
+    return usable[picked[pairs[0][usable]] | picked[pairs[1][usable]]], share
 
 
 def _both_ways(field: Compared) -> Compared:

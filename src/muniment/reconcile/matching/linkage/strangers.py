@@ -71,16 +71,6 @@ def find_strangers(
     return found
 
 
-def ranks(rows: Rows, likeness: Floats) -> Rows:
-    """Return the place of each pair among those of its record, the most alike being 0."""
-    order = np.lexsort((-likeness, rows))
-    starts = np.flatnonzero(np.r_[True, rows[order][1:] != rows[order][:-1]])
-    first = np.repeat(starts, np.diff(np.r_[starts, len(order)]))
-    found = np.empty(len(rows), np.int64)
-    found[order] = np.arange(len(order)) - first
-    return found
-
-
 def temper(model: Model, strangers: Levels) -> Model:
     """Return the model with each field's weights multiplied by what they are worth together.
 

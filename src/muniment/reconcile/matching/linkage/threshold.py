@@ -19,8 +19,8 @@ def best_threshold(assigned: Floats, considered: float) -> float:
 
     With the k surest pairs, the expected right ones are the sum of their probabilities T(k), and
     F1 is 2 T(k) / (k + M), M being the expected number of all matches. The pairs worth taking are
-    those above half the F1 so reached (Lipton and others 2014), which is why it lies below one
-    half.
+    those above half the F1 so reached (Lipton and others 2014): this half is the threshold, which
+    lies below one half, and new records are judged by it as the old ones were.
 
     Args:
         assigned: probabilities of the pairs that could be in the answer.
@@ -31,4 +31,5 @@ def best_threshold(assigned: Floats, considered: float) -> float:
     falling = np.sort(assigned)[::-1]
     right = np.cumsum(falling)
     expected = 2 * right / (np.arange(1, len(falling) + 1) + max(considered, right[-1]))
-    return max(float(falling[int(np.argmax(expected))]), LOWEST)
+    best = int(np.argmax(expected))
+    return max(min(float(falling[best]), float(expected[best]) / 2), LOWEST)
