@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import random
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from benchmarks.reconcile import measure
 from muniment.reconcile.columns import Dataset, Role
 from muniment.reconcile.matching.keyed import Keyed, keyed_matches
 from muniment.reconcile.matching.ledger.reconcile import reconcile_ledgers
@@ -230,3 +232,21 @@ def test_confidence_is_about_the_share_that_is_right() -> None:
         observed = sum(right for _, right in inside)
         # Within four standard deviations of so many draws, and a tenth for the model.
         assert abs(expected - observed) <= 4 * len(inside) ** 0.5 / 2 + 0.1 * len(inside)
+
+
+@pytest.mark.parametrize(
+    ("name", "evidence", "least"),
+    [
+        ("bank-rec-medium-300", False, 0.98),
+        ("cash-application-n30", True, 0.95),
+        ("cash-application-n100", True, 0.95),
+        ("cash-application-n300", True, 0.95),
+        ("cash-application-n30", False, 0.95),
+        ("cash-application-n100", False, 0.95),
+        ("cash-application-n300", False, 0.95),
+    ],
+)
+def test_the_f1_of_public_books(shared_data: Path, name: str, evidence: bool, least: float) -> None:
+    folder = shared_data / "ledger" / name
+    told = folder / "remittance.csv" if evidence else None
+    assert measure(name, folder, told, 1).f1 >= least

@@ -50,6 +50,15 @@ def matches_of(
     return found
 
 
+def still_open(
+    found: list[Hypothesis], chosen: list[Hypothesis], right: list[int]
+) -> list[Hypothesis]:
+    """Return the hypotheses all of whose records nothing chosen has settled, in part or whole."""
+    used = {("left", i) for h in chosen for i in h.lefts}
+    used |= {resource for h in chosen for resource, share in uses(h, right).items() if share > 0}
+    return [h for h in found if not any(resource in used for resource in uses(h, right))]
+
+
 def open_questions(
     comparison: Comparison,
     found: list[Hypothesis],
@@ -61,13 +70,10 @@ def open_questions(
 
     Each is rated against its record staying unmatched and against its rivals for it.
     """
-    used = {("left", i) for h in chosen for i in h.lefts}
-    used |= {resource for h in chosen for resource, share in uses(h, right).items() if share > 0}
     by_left: dict[int, list[Hypothesis]] = defaultdict(list)
-    for hypothesis in found:
-        worth_it = hypothesis.parts and hypothesis.score > _HOPELESS
-        if worth_it and not any(resource in used for resource in uses(hypothesis, right)):
-            by_left[hypothesis.lefts[0]].append(hypothesis)
+    worth_it = [h for h in found if h.parts and h.score > _HOPELESS]
+    for hypothesis in still_open(worth_it, chosen, right):
+        by_left[hypothesis.lefts[0]].append(hypothesis)
     matches: dict[tuple[int, int], Match] = {}
     for rivals in by_left.values():
         odds = [math.exp(h.score) for h in rivals]

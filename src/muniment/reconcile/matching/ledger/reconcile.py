@@ -27,6 +27,7 @@ from muniment.reconcile.matching.ledger.answer import (
     offsets_of,
     open_questions,
     settled_matches,
+    still_open,
     threshold_of,
     turned,
 )
@@ -188,6 +189,9 @@ def _reconciled(case: _Case, tell: Progress) -> Outcome:
         solution = solve([*chosen, *late], amounts, SOLVER_SECONDS)
         chosen = solution.chosen
     _given_the_others(found, chosen, comparison.free[1])
+    # So rated, some that were left out are likelier than not: their records are open still.
+    more = solve(still_open([*found, *late], chosen, amounts), amounts, SOLVER_SECONDS)
+    chosen = [*chosen, *more.chosen]
     sure = confidences(chosen, [*found, *late], amounts)
     tell("explaining", 0.9)
     weights = last
