@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
 from muniment.db import Database, TenantScope
 from muniment.settings import Settings
+from tests.observability.worker_processes import worker_process
 from tests.reconcile.people import many, text
 from tests.reconcile.served import Asking, api_of, rows, worker_of
 from tests.waiting import until
@@ -146,3 +149,39 @@ async def test_a_run_that_takes_too_much_memory_says_so(
             dataset = await asking.load("left", text(many(80)[0]))
             assert (dataset["status"], dataset["error"]["code"]) == ("failed", "out_of_memory")
             assert dataset["row_count"] == 80
+
+
+async def test_a_worker_killed_in_a_run_loses_and_doubles_nothing(
+    clone: Any,
+    api: httpx.AsyncClient,
+    database: Database,
+    scope: TenantScope,
+    settings: Settings,
+) -> None:
+    """Its run is another worker's, from the beginning; what it had begun is gone with it."""
+    asking = await Asking.making(api, database, scope)
+    worker = partial(
+        worker_process, clone.installation, settings.data_dir, "reconcile", worker_port="0"
+    )
+    async with worker() as first:
+        await loaded(asking)
+        answer = await asking.post("/runs", json={})
+        async with held():
+            comparing = processes_of_runs()
+            first.kill()
+            await first.wait()
+        await until(lambda: not any(process.is_running() for process in comparing))
+    assert await rows(database, scope, MATCHES) == []
+    async with worker():
+        job = await asking.ended(answer)
+        assert (job["status"], job["attempts"]) == ("succeeded", 2)
+        found = await rows(database, scope, MATCHES)
+        assert len({(row["left_identifier"], row["right_identifier"]) for row in found}) == len(
+            found
+        )
+        again = await asking.run("full")
+    assert again["status"] == "succeeded"
+    assert {again["counts"][name] for name in ("added", "changed", "removed")} == {0}
+    assert {row["match_id"] for row in found} == {
+        row["match_id"] for row in await rows(database, scope, MATCHES)
+    }
