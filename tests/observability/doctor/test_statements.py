@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from muniment.db import TenantScope
 from muniment.db.checks import server as server_checks
 from muniment.db.checks.statements import name_of, named_statements, whole_tables
-from muniment.db.doctor import Severity
+from muniment.db.doctor import Finding, Severity
 from tests.observability.doctor.conftest import Patient
 
 SIZES = {("public", "jobs"): 100_000.0, ("public", "users"): 100.0}
@@ -111,13 +112,19 @@ async def test_a_statement_whose_role_lost_its_rights(patient: Patient) -> None:
 
 async def test_a_statement_that_is_slow_on_average(patient: Patient) -> None:
     patient.settings = patient.settings.model_copy(update={"slow_statement_ms": 2})
-    async with patient.open() as database, database.system() as work:
-        for _ in range(5):
-            await work.connection.fetch("SELECT pg_sleep(0.05)")
-    found = await patient.findings("db.slow_statements")
-    (finding,) = [each for each in found if "pg_sleep" in each.evidence]
+    found: list[Finding] = []
+    slept: list[Finding] = []
+    for _ in range(5):  # The server forgets some when many databases of other tests ask it.
+        async with patient.open() as database, database.system() as work:
+            for _ in range(5):
+                await work.connection.fetch("SELECT pg_sleep(0.05)")
+        found = await patient.findings("db.slow_statements")
+        slept = [each for each in found if "pg_sleep" in each.evidence]
+        if slept:
+            break
+    (finding,) = slept
     assert finding.title == "A statement without a name is slow."
-    assert "over 5 calls" in finding.evidence
+    assert re.search(r"^\d+ ms on average over \d+ calls", finding.evidence)
     for each in found:
         patient.heal(each)
     assert "pg_sleep" not in str(await patient.findings("db.slow_statements"))
