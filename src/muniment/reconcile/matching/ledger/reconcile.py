@@ -190,7 +190,8 @@ def _reconciled(case: _Case, tell: Progress) -> Outcome:
         chosen = solution.chosen
     _given_the_others(found, chosen, comparison.free[1])
     # So rated, some that were left out are likelier than not: their records are open still.
-    more = solve(still_open([*found, *late], chosen, amounts), amounts, SOLVER_SECONDS)
+    likely = [hypothesis for hypothesis in [*found, *late] if hypothesis.score > 0]
+    more = solve(still_open(likely, chosen, amounts), amounts, SOLVER_SECONDS)
     chosen = [*chosen, *more.chosen]
     sure = confidences(chosen, [*found, *late], amounts)
     tell("explaining", 0.9)

@@ -47,11 +47,7 @@ def estimate_uniqueness(model: Model, i: Rows, j: Rows) -> Uniqueness:
 
 def find_good(model: Model) -> npt.NDArray[np.bool_]:
     """Return which candidates would rather be matches than not if they had no rivals."""
-    pairs = model.total or max(len(model.probability), 1)
-    share = min(float(model.probability.sum()) / pairs, 0.9)
-    found: npt.NDArray[np.bool_] = (
-        model.weights.sum(axis=1) + np.log2(max(share, 1e-15) / (1 - share)) > 0
-    )
+    found: npt.NDArray[np.bool_] = model.alone > 0
     return found
 
 

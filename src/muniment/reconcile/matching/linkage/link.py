@@ -30,11 +30,7 @@ from muniment.reconcile.matching.linkage.describe import (
 from muniment.reconcile.matching.linkage.doubts import as_many_within, doubt
 from muniment.reconcile.matching.linkage.fields import FieldPair, Kind
 from muniment.reconcile.matching.linkage.incremental import begin
-from muniment.reconcile.matching.linkage.independent import (
-    are_independent,
-    drawn,
-    learn_independent,
-)
+from muniment.reconcile.matching.linkage.independent import Chance, are_independent, drawn
 from muniment.reconcile.matching.linkage.keys import among, find_keyed
 from muniment.reconcile.matching.linkage.learned import remember, write_model
 from muniment.reconcile.matching.linkage.learning import learn
@@ -166,7 +162,7 @@ def _link_all(
         compared,
         (i, j),
         start=start,
-        unlike=drawn(fields, ours, theirs),
+        chance=drawn(fields, ours, theirs),
         known=known,
         strangers=strangers,
         wanted=rules.assignment,
@@ -198,7 +194,7 @@ def _learned(
     pairs: Pairs,
     *,
     start: Floats,
-    unlike: list[Floats],
+    chance: Chance | None,
     known: Floats,
     strangers: list[npt.NDArray[np.int16]],
     wanted: Assignment,
@@ -211,23 +207,21 @@ def _learned(
     i, j = pairs
     one = unique = Uniqueness(left=True, right=True)
     several = Uniqueness(left=False, right=False)
-    total = float(sizes[0]) * sizes[1]
-    learn_with = partial(learn_independent, compared, i, j, unlike=unlike, total=total, known=known)
-    model = learn_with(start=start, unique=one)
-    independent = are_independent(model, compared)
-    if not independent:
-        learn_with = partial(learn, compared, i, j, known=known)
-        model = learn_with(start=start, unique=one)
+    learn_with = partial(learn, compared, i, j, known=known)
+    model = learn_with(start, one, chance=chance)
+    if chance is not None and not are_independent(model, compared):
+        chance = None
+        model = learn_with(start, one)
     if wanted is Assignment.MANY:
         unique = several
     elif wanted is Assignment.AUTO:
         unique = estimate_uniqueness(model, i, j)
         if unique == several and as_many_within(model, strangers, sizes):
             unique = one
-    if unique == several and not independent:
+    if unique == several and chance is None:
         model = judge(model, i, j, unique, known)
     elif unique != one:
-        model = learn_with(start=model.probability, unique=unique)
+        model = learn_with(model.probability, unique, chance=chance)
     # That a left record has one partner at most is to say that the right dataset has no
     # duplicates: only then are its records strangers to each other.
     apart = [strangers[0]] * unique.right + [strangers[1]] * unique.left

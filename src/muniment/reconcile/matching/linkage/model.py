@@ -73,6 +73,13 @@ class Model:
         """Return the sum of the weights and of the prior's, without competition."""
         return np.asarray(self.weights.sum(axis=1) + np.log2(self.odds))
 
+    @property
+    def alone(self) -> Floats:
+        """Return the base-2 log odds that each candidate would have without any rival."""
+        pairs = self.total or max(len(self.probability), 1)
+        share = min(max(float(self.probability.sum()) / pairs, 1e-15), 0.9)
+        return np.asarray(self.weights.sum(axis=1) + np.log2(share / (1 - share)))
+
 
 def judge(model: Model, i: Rows, j: Rows, unique: Uniqueness, known: Floats | None = None) -> Model:
     """Return a model with known weights: only how many matches there are is learned.

@@ -13,11 +13,7 @@ import numpy.typing as npt
 from muniment.reconcile.matching.linkage.candidates import NEIGHBOURS, Pairs
 from muniment.reconcile.matching.linkage.circumstances import are_copies, learn_classes
 from muniment.reconcile.matching.linkage.comparisons import Compared
-from muniment.reconcile.matching.linkage.independent import (
-    are_independent,
-    drawn,
-    learn_independent,
-)
+from muniment.reconcile.matching.linkage.independent import are_independent, drawn
 from muniment.reconcile.matching.linkage.learned import Learned, remember, weigh_pairs
 from muniment.reconcile.matching.linkage.learning import learn
 from muniment.reconcile.matching.linkage.link import first_guess
@@ -63,26 +59,20 @@ def teach(
     sides = (side.texts, side.texts)
     one, several = Uniqueness(left=True, right=True), Uniqueness(left=False, right=False)
     free = one if wanted is Assignment.ONE_TO_ONE else several
-    records = side.vectors.shape[0]
-    model = learn_independent(
-        both,
-        forth,
-        back,
-        start=first_guess(likeness, forth, back),
-        unlike=drawn([field.fields for field in compared], side, side),
-        total=records * (records - 1.0) * share,
-        unique=free,
-        known=said,
-    )
-    if are_independent(model, both):
-        return remember(model, both, sides, (forth, back), unique=free)
+    guess = first_guess(likeness, forth, back)
+    chance = drawn([field.fields for field in compared], side, side)
+    if chance is not None:
+        chance = replace(chance, total=chance.total * share)
+        model = learn(both, forth, back, guess, free, known=said, chance=chance)
+        if are_independent(model, both):
+            return remember(model, both, sides, (forth, back), unique=free)
     learn_with = partial(learn_classes, both, forth, back, likeness=likeness, known=said)
     if wanted is not Assignment.ONE_TO_ONE:
         start = apart(likeness, forth, back)
         if are_copies(learn_with(start=start, unique=several)):
             model = learn(both, forth, back, start, several, known=said)
             return remember(model, both, sides, (forth, back), unique=several)
-    model = learn_with(start=first_guess(likeness, forth, back), unique=one)
+    model = learn_with(start=guess, unique=one)
     learned = remember(model, both, sides, (forth, back), unique=one)
     if wanted is Assignment.ONE_TO_ONE:
         return learned
